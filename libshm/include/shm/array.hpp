@@ -6,8 +6,8 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <shm/npy.hpp>
+#include <shm/posix.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,12 +37,8 @@ class Array {
   [[nodiscard]] static Result<Array> open(const std::string& path,
                                           Access access = Access::kReadOnly);
 
-  Array(Array&& other) noexcept;
-  Array& operator=(Array&& other) noexcept;
-  ~Array();
-
   [[nodiscard]] const Layout& layout() const { return layout_; }
-  [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, nbytes_}; }
+  [[nodiscard]] std::span<const std::byte> bytes() const;
   /// Requires: not opened with Access::kReadOnly.
   [[nodiscard]] std::span<std::byte> mutable_bytes();
 
@@ -50,10 +46,7 @@ class Array {
   Array() = default;
 
   Layout layout_;
-  std::byte* data_ = nullptr;     ///< first element
-  std::size_t nbytes_ = 0;        ///< of the data
-  void* mapping_ = nullptr;       ///< start of the mapping, page-aligned
-  std::size_t mapped_bytes_ = 0;
+  posix::Mapping mapping_;  ///< from the page that holds the first element; empty without elements
   Access access_ = Access::kReadOnly;
 };
 
