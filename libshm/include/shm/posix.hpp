@@ -68,6 +68,19 @@ class Mapping {
 /// Errors: EFBIG beyond `limit_bytes`.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t limit_bytes);
 
+/// Gives the file `size_bytes`, every page of them allocated. Requires: size_bytes > 0.
+/// Errors: ENOSPC, EFBIG, EOVERFLOW, those of posix_fallocate(3).
+[[nodiscard]] Result<void> allocate(int fd, std::uint64_t size_bytes);
+/// rename(2), replacing `to`.
+[[nodiscard]] Result<void> rename(const std::string& from, const std::string& to);
+/// Moves `from` to the name `to` that nothing has yet; works on file systems without
+/// RENAME_NOREPLACE too. Errors: EEXIST, those of renameat2(2) and link(2).
+[[nodiscard]] Result<void> rename_new(const std::string& from, const std::string& to);
+[[nodiscard]] Result<void> unlink(const std::string& path);
+/// 64 unpredictable bits, for names that must not collide.
+[[nodiscard]] Result<std::uint64_t> random_bits();
+[[nodiscard]] std::uint64_t page_size_bytes();
+
 /// An Error from errno, with context.
 [[nodiscard]] tl::unexpected<Error> fail_errno(std::string context = {});
 

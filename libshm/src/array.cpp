@@ -1,0 +1,164 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+#include <shm/array.hpp>
+#include <tuple>
+#include <utility>
+
+namespace shm {
+namespace {
+
+tl::unexpected<Error> about(const std::string& path, const Error& error) {
+  const bool said = error.context.empty() || error.context == path;
+  return fail(error.code, said ? path : path + ": " + error.context);
+}
+
+/// A file under a hidden temporary name beside `path`; removed unless published.
+class AsideFile {
+ public:
+  static Result<AsideFile> create(const std::string& path, mode_t mode) {
+    const auto slash = path.rfind('/');
+    const std::string directory = slash == std::string::npos ? "" : path.substr(0, slash + 1);
+    for (;;) {
+      const auto bits = posix::random_bits();
+      if (!bits) return tl::unexpected(bits.error());
+      std::string name = directory + ".arrayfs-" + std::to_string(*bits);
+      auto fd = posix::open_at(AT_FDCWD, name, O_RDWR | O_CREAT | O_EXCL, mode);
+      if (fd) return AsideFile(std::move(*fd), std::move(name));
+      if (fd.error().code != EEXIST) return fail(fd.error().code);
+    }
+  }
+
+  AsideFile(AsideFile&& other) noexcept
+      : fd_(std::move(other.fd_)), name_(std::exchange(other.name_, {})) {}
+  AsideFile& operator=(AsideFile&&) = delete;
+  ~AsideFile() {
+    // Best effort: the failure that brought us here is the one to report.
+    if (!name_.empty()) std::ignore = posix::unlink(name_);
+  }
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+  Result<void> publish(const std::string& path, bool replace) {
+    auto moved = replace ? posix::rename(name_, path) : posix::rename_new(name_, path);
+    if (moved) name_.clear();
+    return moved;
+  }
+
+ private:
+  AsideFile(posix::Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+
+  posix::Fd fd_;
+  std::string name_;
+};
+
+/// The mapping that array.hpp describes; empty when there is nothing to map.
+Result<posix::Mapping> map_data(int fd, const Layout& layout, Access access) {
+  if (layout.nbytes() == 0) return posix::Mapping();
+  const std::uint64_t skipped = layout.data_offset % posix::page_size_bytes();
+  const int prot = access == Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
+  const int flags = access == Access::kCopyOnWrite ? MAP_PRIVATE : MAP_SHARED;
+  return posix::Mapping::map(fd, layout.data_offset - skipped, layout.nbytes() + skipped, prot,
+                             flags);
+}
+
+Result<void> check_fill(const Dtype& dtype, const std::vector<std::byte>& fill) {
+  if (fill.empty() || fill.size() == dtype.itemsize()) return {};
+  return fail(EINVAL, "the fill value has " + std::to_string(fill.size()) + " bytes, an element " +
+                          std::to_string(dtype.itemsize()));
+}
+
+/// Repeats the value over `target` by doubling what is already there.
+void fill_with(std::span<std::byte> target, std::span<const std::byte> value) {
+  const bool zero =
+      std::all_of(value.begin(), value.end(), [](std::byte b) { return b == std::byte{}; });
+  if (target.empty() || zero) return;  // new pages are zero
+  std::memcpy(target.data(), value.data(), value.size());
+  for (std::size_t done = value.size(); done < target.size();) {
+    const std::size_t count = std::min(done, target.size() - done);
+    std::memcpy(target.data() + done, target.data(), count);
+    done += count;
+  }
+}
+
+Result<void> write_whole(int fd, const std::string& header, std::uint64_t nbytes) {
+  // Neither term exceeds int64, so the sum fits; allocate() refuses what off_t cannot hold.
+  if (auto allocated = posix::allocate(fd, header.size() + nbytes); !allocated) return allocated;
+  return posix::pwrite_full(fd, std::as_bytes(std::span(header)), 0);
+}
+
+}  // namespace
+
+Result<Array> Array::create(const std::string& path, const Dtype& dtype, const Shape& shape,
+                            const CreateOptions& options) {
+  if (auto valid = check_fill(dtype, options.fill); !valid) return about(path, valid.error());
+  const auto header = npy_header(dtype, shape, options.order, options.align);
+  if (!header) return about(path, header.error());
+  // Asked before the work is done; publish() is what decides.
+  if (!options.replace && posix::stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)) {
+    return fail(EEXIST, path);
+  }
+
+  Array array;
+  array.layout_ = Layout{dtype, shape, options.order, header->size()};
+  array.access_ = Access::kReadWrite;
+  auto aside = AsideFile::create(path, static_cast<mode_t>(options.mode));
+  if (!aside) return about(path, aside.error());
+  if (auto written = write_whole(aside->fd(), *header, array.layout_.nbytes()); !written) {
+    return about(path, written.error());
+  }
+  auto mapping = map_data(aside->fd(), array.layout_, array.access_);
+  if (!mapping) return about(path, mapping.error());
+  array.mapping_ = std::move(*mapping);
+  fill_with(array.mutable_bytes(), options.fill);
+  if (auto published = aside->publish(path, options.replace); !published) {
+    return about(path, published.error());
+  }
+  return array;
+}
+
+Result<Array> Array::open(const std::string& path, Access access) {
+  // O_NONBLOCK: a FIFO of that name is refused instead of waited for.
+  const int mode = access == Access::kReadWrite ? O_RDWR : O_RDONLY;
+  const auto fd = posix::open_at(AT_FDCWD, path, mode | O_NONBLOCK);
+  if (!fd) return tl::unexpected(fd.error());
+  auto layout = read_npy(fd->get());
+  if (!layout) return about(path, layout.error());
+  if (layout->dtype.is_object()) {
+    return fail(EINVAL, path + ": object arrays hold pickled Python objects and cannot be mapped");
+  }
+
+  Array array;
+  array.layout_ = std::move(*layout);
+  array.access_ = access;
+  auto mapping = map_data(fd->get(), array.layout_, access);
+  if (!mapping) return about(path, mapping.error());
+  array.mapping_ = std::move(*mapping);
+
+  // Shrunk since the header was read: touching the mapping would be SIGBUS.
+  const auto status = posix::stat_fd(fd->get());
+  if (!status) return about(path, status.error());
+  const std::uint64_t end = array.layout_.data_offset + array.layout_.nbytes();
+  if (static_cast<std::uint64_t>(status->st_size) < end) {
+    return fail(EINVAL, path + ": the file shrank while it was opened");
+  }
+  return array;
+}
+
+std::span<const std::byte> Array::bytes() const {
+  if (mapping_.size() == 0) return {};
+  return std::span(mapping_.data(), mapping_.size())
+      .subspan(static_cast<std::size_t>(layout_.data_offset % posix::page_size_bytes()));
+}
+
+std::span<std::byte> Array::mutable_bytes() {
+  assert(access_ != Access::kReadOnly);
+  const auto data = bytes();
+  return {const_cast<std::byte*>(data.data()), data.size()};
+}
+
+}  // namespace shm
