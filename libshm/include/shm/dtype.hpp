@@ -3,7 +3,8 @@
 // Covers bool, int and uint 8 to 64, float 16/32/64/128, complex 64/128/256, bytes (S), unicode
 // (U), datetime64, timedelta64, void, structured types (nested, sub-arrays, titles, padding) and
 // object, in both byte orders. A Dtype is an immutable value, safe to share between threads.
-// Source of the grammar: numpy/lib/format.py (descr_to_dtype, dtype_to_descr) and numpy/core/_dtype.py.
+// Source of the grammar: numpy/lib/format.py (descr_to_dtype, dtype_to_descr) and
+// numpy/core/_dtype.py.
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ inline constexpr std::uint64_t kMaxPrefixBytes = 12'288;
 /// Type, shape, order and place of an array within its file.
 struct Layout {
   Dtype dtype;
-  Shape shape;                    ///< outermost axis first; empty for 0-d
+  Shape shape;  ///< outermost axis first; empty for 0-d
   Order order = Order::kC;
   std::uint64_t data_offset = 0;  ///< bytes from the start of the file
 
