@@ -22,7 +22,7 @@ struct CreateOptions {
   bool replace = false;               ///< otherwise EEXIST when the path exists
   unsigned mode = 0666;               ///< before the umask
   /// One element's bytes, repeated over the array; empty for zeros.
-  std::vector<std::byte> fill;
+  std::vector<std::byte> fill = {};
 };
 
 class Array {
