@@ -66,10 +66,18 @@ Result<posix::Mapping> map_data(int fd, const Layout& layout, Access access) {
                              flags);
 }
 
-Result<void> check_fill(const Dtype& dtype, const std::vector<std::byte>& fill) {
-  if (fill.empty() || fill.size() == dtype.itemsize()) return {};
-  return fail(EINVAL, "the fill value has " + std::to_string(fill.size()) + " bytes, an element " +
-                          std::to_string(dtype.itemsize()));
+Result<void> check_values(const Layout& layout, const CreateOptions& options) {
+  const auto wrong = [](const char* what, std::uint64_t given, std::uint64_t needed) {
+    return fail(EINVAL, std::string(what) + std::to_string(given) + " bytes instead of " +
+                            std::to_string(needed));
+  };
+  if (!options.fill.empty() && options.fill.size() != layout.dtype.itemsize()) {
+    return wrong("the fill value has ", options.fill.size(), layout.dtype.itemsize());
+  }
+  if (!options.contents.empty() && options.contents.size() != layout.nbytes()) {
+    return wrong("the contents have ", options.contents.size(), layout.nbytes());
+  }
+  return {};
 }
 
 /// Repeats the value over `target` by doubling what is already there.
@@ -95,17 +103,17 @@ Result<void> write_whole(int fd, const std::string& header, std::uint64_t nbytes
 
 Result<Array> Array::create(const std::string& path, const Dtype& dtype, const Shape& shape,
                             const CreateOptions& options) {
-  if (auto valid = check_fill(dtype, options.fill); !valid) return about(path, valid.error());
   const auto header = npy_header(dtype, shape, options.order, options.align);
   if (!header) return about(path, header.error());
+  Array array;
+  array.layout_ = Layout{dtype, shape, options.order, header->size()};
+  array.access_ = Access::kReadWrite;
+  if (auto valid = check_values(array.layout_, options); !valid) return about(path, valid.error());
   // Asked before the work is done; publish() is what decides.
   if (!options.replace && posix::stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)) {
     return fail(EEXIST, path);
   }
 
-  Array array;
-  array.layout_ = Layout{dtype, shape, options.order, header->size()};
-  array.access_ = Access::kReadWrite;
   auto aside = AsideFile::create(path, static_cast<mode_t>(options.mode));
   if (!aside) return about(path, aside.error());
   if (auto written = write_whole(aside->fd(), *header, array.layout_.nbytes()); !written) {
@@ -114,7 +122,11 @@ Result<Array> Array::create(const std::string& path, const Dtype& dtype, const S
   auto mapping = map_data(aside->fd(), array.layout_, array.access_);
   if (!mapping) return about(path, mapping.error());
   array.mapping_ = std::move(*mapping);
-  fill_with(array.mutable_bytes(), options.fill);
+  if (options.contents.empty()) {
+    fill_with(array.mutable_bytes(), options.fill);
+  } else {
+    std::memcpy(array.mutable_bytes().data(), options.contents.data(), options.contents.size());
+  }
   if (auto published = aside->publish(path, options.replace); !published) {
     return about(path, published.error());
   }
