@@ -9,3 +9,14 @@ endfunction()
 
 find_program(ARRAYFS_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH VALIDATOR arrayfs_has_numpy)
 find_program(ARRAYFS_PYTHON python3 REQUIRED VALIDATOR arrayfs_has_numpy)
+
+# A test of the mount: a module of unittest below tests/, run on one data plane.
+function(arrayfs_python_test name module plane)
+  add_test(NAME ${name}
+    COMMAND ${ARRAYFS_PYTHON} -B -m unittest ${module}
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests)
+  set_tests_properties(${name} PROPERTIES
+    ENVIRONMENT "ARRAYFS_BIN=$<TARGET_FILE:arrayfs>;ARRAYFS_TEST_PLANE=${plane}"
+    SKIP_RETURN_CODE 77
+    TIMEOUT 600)
+endfunction()

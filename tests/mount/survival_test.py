@@ -1,0 +1,140 @@
+"""What outlives the daemon: mappings, arrays, and nothing else."""
+
+import os
+import signal
+import subprocess
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+from support.mount import BINARY, PLANE, Mount, mounts, run, wait_until
+from support.peer import Peer
+
+
+def gone(pid: str) -> bool:
+    return not os.path.exists(f"/proc/{pid}")
+
+
+class Survival(unittest.TestCase):
+    def setUp(self):
+        self.mount = self.enterContext(Mount(PLANE, size="64M"))
+        self.path = self.mount.path / "a.npy"
+        self.pid = self.mount.status()["server_pid"]
+        np.save(self.path, np.arange(1000.0))
+
+    def test_umount_keeps_the_arrays(self):
+        inner = self.mount.path / "inner"
+        inner.mkdir(mode=0o750)
+        np.save(inner / "b.npy", np.eye(3))
+        (inner / "b.npy").chmod(0o640)
+        os.link(inner / "b.npy", self.mount.path / "c.npy")
+        os.symlink("a.npy", self.mount.path / "link")
+        raw = self.mount.path / "raw.dat"
+        raw.write_bytes(bytes(48))
+        os.setxattr(raw, "user.array.dtype", b"<f8")
+        os.setxattr(raw, "user.array.shape", b"2,3")
+        os.setxattr(raw, "user.note", b"kept")
+        before = sorted((p.name, p.lstat().st_mode, p.lstat().st_size, p.lstat().st_nlink, p.lstat().st_mtime_ns)
+                        for p in self.mount.path.rglob("*"))
+        done = run(BINARY, "umount", str(self.mount.path))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("--discard", done.stdout)
+        self.assertNotIn(str(self.mount.path), mounts())
+        self.assertEqual(list(self.mount.path.iterdir()), [])
+        wait_until(lambda: gone(self.pid), "the daemon ends")
+        self.mount.mount()
+        after = sorted((p.name, p.lstat().st_mode, p.lstat().st_size, p.lstat().st_nlink, p.lstat().st_mtime_ns)
+                       for p in self.mount.path.rglob("*"))
+        self.assertEqual(before, after)
+        self.assertEqual(np.load(self.path).sum(), 499_500)
+        self.assertEqual(self.mount.info("raw.dat")["shape"], "(2, 3)")
+        self.assertEqual(os.getxattr(raw, "user.note"), b"kept")
+
+    def test_discard_frees_the_arrays(self):
+        store = self.mount.status()["store_path"]
+        self.mount.umount("--discard")
+        wait_until(lambda: gone(self.pid), "the daemon ends")
+        self.assertFalse(os.path.exists(store))
+        self.assertNotIn(store, mounts())
+        self.mount.mount()
+        self.assertEqual(list(self.mount.path.iterdir()), [])
+
+    def test_killed_daemon(self):
+        with Peer(self.path) as peer:
+            os.kill(int(self.pid), signal.SIGKILL)
+            wait_until(lambda: gone(self.pid), "the daemon is dead")
+            if PLANE == "passthrough":
+                peer.do("a[0] = 500; a[999] += 1")
+                self.assertEqual(peer.ask("a.sum()"), "500001.0")
+            self.mount.mount()
+            self.assertNotEqual(self.mount.status()["server_pid"], self.pid)
+            if PLANE == "passthrough":
+                self.assertEqual(np.load(self.path).sum(), 500_001)
+                again = np.load(self.path, mmap_mode="r+")
+                peer.do("a[1] = -1")
+                self.assertEqual(again[1], -1)
+                del again
+            else:
+                self.assertEqual(np.load(self.path).sum(), 499_500)
+
+    def test_killed_daemon_then_umount(self):
+        os.kill(int(self.pid), signal.SIGKILL)
+        wait_until(lambda: gone(self.pid), "the daemon is dead")
+        self.mount.umount()
+        self.assertNotIn(str(self.mount.path), mounts())
+        self.mount.mount()
+        self.assertEqual(np.load(self.path).sum(), 499_500)
+
+    def test_signals_stop_it_cleanly(self):
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            pid = self.mount.status()["server_pid"]
+            os.kill(int(pid), stop)
+            wait_until(lambda pid=pid: gone(pid), "the daemon ends")
+            self.assertNotIn(str(self.mount.path), mounts())
+            self.mount.mount()
+            self.assertEqual(np.load(self.path).sum(), 499_500)
+
+    def test_plain_umount_stops_it(self):
+        self.assertEqual(run("umount", str(self.mount.path)).returncode, 0)
+        wait_until(lambda: gone(self.pid), "the daemon ends")
+        self.mount.mount()
+        self.assertEqual(np.load(self.path).sum(), 499_500)
+
+    def test_foreground(self):
+        self.mount.umount()
+        server = subprocess.Popen(
+            [BINARY, "mount", str(self.mount.path), "--name", self.mount.name, "--io", PLANE, "--foreground"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        wait_until(lambda: str(self.mount.path) in mounts(), "mounted")
+        self.assertEqual(self.mount.status()["server_pid"], str(server.pid))
+        self.assertEqual(np.load(self.path).sum(), 499_500)
+        server.send_signal(signal.SIGINT)
+        self.assertEqual((server.wait(60), str(self.mount.path) in mounts()), (0, False))
+        server.stderr.close()
+        self.mount.mount()
+
+    def test_umount_of_a_mount_in_use(self):
+        with Peer(self.path) as peer:
+            refused = run(BINARY, "umount", str(self.mount.path))
+            self.assertEqual((refused.returncode, len(refused.stderr.splitlines())), (1, 1), refused.stderr)
+            self.assertIn(str(self.mount.path), mounts())
+            peer.do("a[0] = 1")
+            self.mount.umount("--lazy")
+            self.assertNotIn(str(self.mount.path), mounts())
+            peer.do("a[0] = 2")
+            self.assertEqual(peer.ask("a[0]"), "2.0")
+        wait_until(lambda: gone(self.pid), "the daemon ends after the last user")
+        self.mount.mount()
+        self.assertEqual(np.load(self.path)[0], 2)
+
+    def test_the_daemon_holds_nothing_of_its_caller(self):
+        process = Path(f"/proc/{self.pid}")
+        self.assertEqual(os.readlink(process / "cwd"), "/")
+        targets = [os.readlink(process / f"fd/{number}") for number in (0, 1, 2)]
+        self.assertEqual(targets, ["/dev/null"] * 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
