@@ -1,0 +1,32 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs every test; ctest's summary comes last.
+#   run.sh [--preset release|dev|asan-ubsan|tsan|clang|coverage]
+set -eu
+
+preset=release
+case ${1-} in
+  "") ;;
+  --preset) preset=${2:?"--preset: give a name from CMakePresets.json"} ;;
+  *) echo "usage: run.sh [--preset NAME]" >&2; exit 2 ;;
+esac
+cd "$(dirname "$0")/.."
+
+# Tests put everything below TMPDIR and begin the names of their stores with its name.
+TMPDIR=$(mktemp -d /tmp/arrayfs-test-XXXXXX)
+chmod 755 "$TMPDIR"
+export TMPDIR
+clean_up() {
+  run=$(basename "$TMPDIR")
+  # The last mounted first; a daemon ends with its mount.
+  awk -v run="$run" 'index($5, run) { print $5 }' /proc/self/mountinfo | tac | while read -r point; do
+    umount -f -l "$point" || fusermount3 -u -z "$point"
+  done
+  rm -rf --one-file-system "$TMPDIR" "/run/arrayfs/$run"* /dev/shm/arrayfs-*/"$run"* "/dev/shm/$run"*
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+mount-scripts/packages.sh test
+cmake --preset "$preset" -DARRAYFS_TESTS=ON
+cmake --build --preset "$preset"
+ctest --preset "$preset" -j "$(nproc)"
