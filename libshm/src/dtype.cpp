@@ -8,14 +8,14 @@ namespace shm {
 namespace {
 
 ByteOrder native_order() {
-  static const ByteOrder kOrder =
+  static const ByteOrder order =
       xtl::endianness() == xtl::endian::big_endian ? ByteOrder::kBig : ByteOrder::kLittle;
-  return kOrder;
+  return order;
 }
 
 std::shared_ptr<const std::vector<Field>> no_fields() {
-  static const auto kNone = std::make_shared<const std::vector<Field>>();
-  return kNone;
+  static const auto none = std::make_shared<const std::vector<Field>>();
+  return none;
 }
 
 bool same_field(const Field& a, const Field& b) {

@@ -173,8 +173,8 @@ Result<std::uint64_t> random_bits() {
 }
 
 std::uint64_t page_size_bytes() {
-  static const auto kSize = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  return kSize;
+  static const auto size_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return size_bytes;
 }
 
 tl::unexpected<Error> fail_errno(std::string context) {

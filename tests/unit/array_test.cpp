@@ -94,6 +94,13 @@ TEST_F(ArrayFile, IsFilledWithStructs) {
   EXPECT_EQ(std::memcmp(array.bytes().data(), expected.data(), expected.size()), 0);
 }
 
+TEST_F(ArrayFile, HoldsTheContentsItWasGiven) {
+  const std::vector<int> contents{1, 2, 3, 4, 5, 6};
+  const auto options = CreateOptions{.contents = std::as_bytes(std::span(contents))};
+  EXPECT_EQ(values<int>(create(path_, dtype("<i4"), {2, 3}, options)), contents);
+  EXPECT_EQ(values<int>(open(path_)), contents);
+}
+
 TEST_F(ArrayFile, IsSharedWhenOpenedForWriting) {
   Array writer = create(path_, dtype("<i4"), {3});
   const Array reader = open(path_);
@@ -236,6 +243,12 @@ TEST_F(ArrayFile, IsNotCreatedWithoutADirectory) {
 
 TEST_F(ArrayFile, IsNotCreatedWithAWrongFill) {
   expect_refused(directory_, Array::create(path_, Dtype(), {3}, {.fill = fill_of(1.5F)}), EINVAL);
+}
+
+TEST_F(ArrayFile, IsNotCreatedWithOtherContents) {
+  const std::vector<std::byte> bytes(25);
+  expect_refused(directory_, Array::create(path_, Dtype(), {3}, {.contents = bytes}), EINVAL);
+  expect_refused(directory_, Array::create(path_, Dtype(), {0}, {.contents = bytes}), EINVAL);
 }
 
 TEST_F(ArrayFile, IsNotCreatedOfObjects) {

@@ -54,8 +54,8 @@ std::string fixture_name(const testing::TestParamInfo<Fixture>& info) {
 }
 
 const std::vector<Fixture>& fixtures() {
-  static const std::vector<Fixture> kAll = load_manifest();
-  return kAll;
+  static const std::vector<Fixture> all = load_manifest();
+  return all;
 }
 
 std::span<const std::byte> as_bytes(std::string_view text) {

@@ -23,6 +23,8 @@ struct CreateOptions {
   unsigned mode = 0666;               ///< before the umask
   /// One element's bytes, repeated over the array; empty for zeros.
   std::vector<std::byte> fill = {};
+  /// All bytes of the array, in its order, instead of `fill`; borrowed during create().
+  std::span<const std::byte> contents = {};
 };
 
 class Array {
