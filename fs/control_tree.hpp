@@ -1,0 +1,103 @@
+// `.arrayfs`: the tree of generated files at the root of the mount.
+//
+// Mirrors the tree of arrays once for each view. Its nodes are derived, not stored: a node id is
+// that of the file that it is about, with the number of the view in the top byte, and it obeys
+// that file's permissions. Used by the session's thread alone; openings and streams are made to be
+// run by executor threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <shm/error.hpp>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "file_system.hpp"
+#include "views/view.hpp"
+
+namespace arrayfs {
+
+/// An opened view. Its address is the FUSE file handle; reads may come from several threads.
+class OpenView {
+ public:
+  explicit OpenView(std::unique_ptr<ViewStream> stream) : stream_(std::move(stream)) {}
+  [[nodiscard]] shm::Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer);
+
+ private:
+  std::mutex mutex_;
+  std::unique_ptr<ViewStream> stream_;
+};
+
+/// Everything that a view needs to be made, apart from the session's thread.
+class ViewOpening {
+ public:
+  ViewOpening(const View& view, ViewInput input) : what_(OfArray{&view, std::move(input)}) {}
+  ViewOpening(const Report& report, MountStatus status)
+      : what_(OfMount{&report, std::move(status)}) {}
+
+  [[nodiscard]] shm::Result<std::unique_ptr<OpenView>> run() &&;
+
+ private:
+  struct OfArray {
+    const View* view;
+    ViewInput input;
+  };
+  struct OfMount {
+    const Report* report;
+    MountStatus status;
+  };
+  std::variant<OfArray, OfMount> what_;
+};
+
+class ControlTree {
+ public:
+  static constexpr const char* kName = ".arrayfs";
+
+  ControlTree(FileSystem& files, std::function<MountStatus()> status)
+      : files_(files), status_(std::move(status)) {}
+
+  [[nodiscard]] static bool owns(NodeId node) { return (node >> kViewShift) != 0; }
+  /// The tree's own root, found as kName in the root directory.
+  [[nodiscard]] shm::Result<Entry> root();
+
+  [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name);
+  void forget(NodeId node, std::uint64_t count);
+  [[nodiscard]] shm::Result<struct stat> get_attributes(NodeId node);
+  /// ACLs of the file that the node is about; it has no other xattrs.
+  [[nodiscard]] shm::Result<std::string> get_xattr(NodeId node, const std::string& name);
+  [[nodiscard]] shm::Result<std::string> read_link(NodeId node);
+
+  [[nodiscard]] shm::Result<std::uint64_t> open_directory(NodeId node);
+  void release_directory(NodeId node, std::uint64_t handle);
+  [[nodiscard]] shm::Result<void> read_directory(NodeId node, std::uint64_t handle,
+                                                 std::uint64_t offset,
+                                                 const std::function<bool(const DirEntry&)>& emit);
+
+  [[nodiscard]] shm::Result<ViewOpening> open(NodeId node, int flags);
+
+ private:
+  // Top byte of a node id: 1 the tree's root, 2.. the reports, then the views.
+  static constexpr unsigned kViewShift = 56;
+  static constexpr std::uint64_t kTreeRoot = 1;
+  static constexpr std::uint64_t kFirstReport = 2;
+
+  [[nodiscard]] static std::uint64_t first_view() { return kFirstReport + reports().size(); }
+  [[nodiscard]] static NodeId about(NodeId node) { return node & ((1ULL << kViewShift) - 1); }
+  [[nodiscard]] static NodeId with_view(std::uint64_t number, NodeId file) {
+    return (number << kViewShift) | file;
+  }
+  /// The view that the node belongs to; null for the tree's root and for reports.
+  [[nodiscard]] static const View* view_of(NodeId node);
+
+  [[nodiscard]] shm::Result<Entry> enter(NodeId node);
+  [[nodiscard]] shm::Result<Entry> lookup_in_view(NodeId parent, const View& view,
+                                                  const std::string& name);
+
+  FileSystem& files_;
+  std::function<MountStatus()> status_;
+};
+
+}  // namespace arrayfs

@@ -1,0 +1,181 @@
+// FileSystem's operations on attributes and xattrs.
+#include <fcntl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "file_system.hpp"
+
+namespace arrayfs {
+namespace {
+
+using shm::fail;
+using shm::Result;
+
+// Names below the store's own prefix are ours: they are never passed through.
+bool is_reserved(const std::string& name, const std::string& prefix) {
+  return name.starts_with(kArrayXattr) || (!prefix.empty() && name.starts_with(prefix + "array."));
+}
+
+}  // namespace
+
+Result<struct stat> FileSystem::get_attributes(NodeId node) {
+  return inodes_.fd(node).and_then([](int fd) {
+    return shm::posix::stat_at(fd, "", AT_EMPTY_PATH).map([](struct stat st) {
+      st.st_blksize = 4096;
+      return st;
+    });
+  });
+}
+
+Result<void> FileSystem::resize(NodeId node, std::uint64_t size,
+                                std::optional<std::uint64_t> handle) {
+  const auto bytes = static_cast<off_t>(size);
+  if (handle && !backing_) {
+    return ftruncate(data_fd(*handle), bytes) == 0 ? Result<void>{} : fail(errno);
+  }
+  return proc_path(node).and_then([&](const std::string& path) -> Result<void> {
+    if (truncate(path.c_str(), bytes) != 0) {
+      return fail(errno);
+    }
+    return {};
+  });
+}
+
+Result<struct stat> FileSystem::set_attributes(NodeId node, const AttrChange& change,
+                                               std::optional<std::uint64_t> handle) {
+  const auto fd = inodes_.fd(node);
+  const auto path = proc_path(node);
+  if (!fd || !path) {
+    return fail(ESTALE);
+  }
+  if (change.uid || change.gid) {
+    if (fchownat(*fd, "", change.uid.value_or(-1U), change.gid.value_or(-1U),
+                 AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0) {
+      return fail(errno);
+    }
+  }
+  if (change.mode && chmod(path->c_str(), *change.mode & 07777) != 0) {
+    return fail(errno);
+  }
+  if (change.size) {
+    if (auto resized = resize(node, *change.size, handle); !resized) {
+      return tl::unexpected(resized.error());
+    }
+  }
+  if (change.atime || change.mtime) {
+    const timespec keep{0, UTIME_OMIT};
+    const timespec times[2] = {change.atime.value_or(keep), change.mtime.value_or(keep)};
+    if (utimensat(*fd, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0) {
+      return fail(errno);
+    }
+  }
+  auto st = get_attributes(node);
+  if (st && change.drop_privileges && !change.mode && (st->st_mode & (S_ISUID | S_ISGID)) != 0) {
+    // As the kernel does on a write: suid always, sgid where the group may execute.
+    mode_t mode = st->st_mode & 07777 & ~static_cast<mode_t>(S_ISUID);
+    if ((mode & S_IXGRP) != 0) {
+      mode &= ~static_cast<mode_t>(S_ISGID);
+    }
+    if (chmod(path->c_str(), mode) != 0) {
+      return fail(errno);
+    }
+    removexattr(path->c_str(), "security.capability");
+    return get_attributes(node);
+  }
+  return st;
+}
+
+Result<std::string> FileSystem::get_xattr(NodeId node, const std::string& name) {
+  if (is_reserved(name, store_.xattr_prefix())) {
+    if (!name.starts_with(kArrayXattr)) {
+      return fail(ENODATA);
+    }
+    return inspect(node).and_then([&](const ArrayFile& file) {
+      return array_xattr(file, std::string_view(name).substr(kArrayXattr.size()));
+    });
+  }
+  return proc_path(node).and_then([&](const std::string& path) -> Result<std::string> {
+    std::string value(256, '\0');
+    ssize_t size = getxattr(path.c_str(), name.c_str(), value.data(), value.size());
+    if (size < 0 && errno == ERANGE) {
+      value.resize(XATTR_SIZE_MAX);
+      size = getxattr(path.c_str(), name.c_str(), value.data(), value.size());
+    }
+    if (size < 0) {
+      return fail(errno);
+    }
+    value.resize(static_cast<size_t>(size));
+    return value;
+  });
+}
+
+Result<std::string> FileSystem::list_xattrs(NodeId node) {
+  const auto path = proc_path(node);
+  if (!path) {
+    return tl::unexpected(path.error());
+  }
+  std::string stored(XATTR_LIST_MAX, '\0');
+  const ssize_t size = listxattr(path->c_str(), stored.data(), stored.size());
+  if (size < 0 && errno != ENOTSUP) {
+    return fail(errno);
+  }
+  stored.resize(size < 0 ? 0 : static_cast<size_t>(size));
+
+  std::string names;
+  for (size_t at = 0; at < stored.size();) {
+    const std::string name(stored.c_str() + at);
+    if (!is_reserved(name, store_.xattr_prefix())) {
+      names.append(name).push_back('\0');
+    }
+    at += name.size() + 1;
+  }
+  if (const auto file = inspect(node)) {
+    for (const std::string& name : array_xattr_names(*file)) {
+      names.append(kArrayXattr).append(name).push_back('\0');
+    }
+  }
+  return names;
+}
+
+Result<void> FileSystem::set_xattr(NodeId node, const std::string& name, std::string_view value,
+                                   int flags) {
+  if (is_reserved(name, store_.xattr_prefix())) {
+    if (!name.starts_with(kArrayXattr)) {
+      return fail(EPERM);
+    }
+    auto file = inspect(node);
+    if (!file) {
+      return fail(file.error().code == ENODATA ? EPERM : file.error().code);
+    }
+    return set_array_xattr(*file, std::string_view(name).substr(kArrayXattr.size()), value,
+                           store_.xattr_prefix());
+  }
+  return proc_path(node).and_then([&](const std::string& path) -> Result<void> {
+    if (setxattr(path.c_str(), name.c_str(), value.data(), value.size(), flags) != 0) {
+      return fail(errno);
+    }
+    return {};
+  });
+}
+
+Result<void> FileSystem::remove_xattr(NodeId node, const std::string& name) {
+  if (is_reserved(name, store_.xattr_prefix())) {
+    if (!name.starts_with(kArrayXattr)) {
+      return fail(ENODATA);
+    }
+    return inspect(node).and_then([&](const ArrayFile& file) {
+      return remove_array_xattr(file, std::string_view(name).substr(kArrayXattr.size()),
+                                store_.xattr_prefix());
+    });
+  }
+  return proc_path(node).and_then([&](const std::string& path) -> Result<void> {
+    if (removexattr(path.c_str(), name.c_str()) != 0) {
+      return fail(errno);
+    }
+    return {};
+  });
+}
+
+}  // namespace arrayfs

@@ -1,0 +1,374 @@
+#include "file_system.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/securebits.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+namespace arrayfs {
+namespace {
+
+using shm::fail;
+using shm::Result;
+using shm::posix::fail_errno;
+using shm::posix::Fd;
+
+// New files belong to who asked for them: while it lives, this thread makes files with the
+// caller's ids and umask, so that they never exist with others. Capabilities are kept
+// (SECBIT_NO_SETUID_FIXUP): the kernel has checked the caller's permissions already, with groups
+// and ACLs that this thread does not have.
+class ActAs {
+ public:
+  explicit ActAs(const Caller& caller) : switched_(geteuid() == 0) {
+    umask(caller.umask);
+    if (switched_) {
+      setfsgid(caller.gid);
+      setfsuid(caller.uid);
+    }
+  }
+  ActAs(const ActAs&) = delete;
+  ActAs& operator=(const ActAs&) = delete;
+  ~ActAs() {
+    if (switched_) {
+      setfsuid(0);
+      setfsgid(0);
+    }
+    umask(0);
+  }
+
+ private:
+  bool switched_;
+};
+
+// The file `name` in a directory of the store, and nothing outside of it.
+Result<Fd> open_name(int parent_fd, const char* name) {
+  open_how how{};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  const long fd = syscall(SYS_openat2, parent_fd, name, &how, sizeof how);
+  if (fd >= 0) {
+    return Fd(static_cast<int>(fd));
+  }
+  if (errno == ENOSYS) {  // Linux before 5.6
+    return shm::posix::open_at(parent_fd, name, O_PATH | O_NOFOLLOW);
+  }
+  return fail(errno);
+}
+
+// What stat shows: tmpfs with huge pages reports 2 MiB blocks, and buffered readers would read as
+// much to see a header.
+void show(struct stat& st) {
+  st.st_blksize = 4096;
+}
+
+bool is_writable(int flags) {
+  return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+Result<void> check(int result) {
+  if (result != 0) {
+    return fail(errno);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<FileSystem> FileSystem::create(const Store& store, StateMemory& memory,
+                                      std::optional<Backing> backing) {
+  umask(0);
+  if (geteuid() == 0 && prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0) {
+    return fail_errno("securebits");
+  }
+  auto release = backing ? backing->release : [](std::int32_t) {};
+  auto inodes = InodeTable::create(memory, store.root_fd(), std::move(release));
+  if (!inodes) {
+    return tl::unexpected(inodes.error());
+  }
+  return FileSystem(store, std::move(*inodes), std::move(backing));
+}
+
+// ---- names
+
+Result<Entry> FileSystem::enter(int parent_fd, const char* name) {
+  auto path_fd = open_name(parent_fd, name);
+  if (!path_fd) {
+    return tl::unexpected(path_fd.error());
+  }
+  auto st = shm::posix::stat_at(path_fd->get(), "", AT_EMPTY_PATH);
+  if (!st) {
+    return tl::unexpected(st.error());
+  }
+  const auto node = inodes_.intern(std::move(*path_fd), *st);
+  if (!node) {
+    return tl::unexpected(node.error());
+  }
+  show(*st);
+  return Entry{*node, (*inodes_.find(*node))->generation, *st};
+}
+
+Result<Entry> FileSystem::lookup(NodeId parent, const char* name) {
+  return inodes_.fd(parent).and_then([&](int fd) { return enter(fd, name); });
+}
+
+Result<Entry> FileSystem::make_node(NodeId parent, const char* name, mode_t mode, dev_t device,
+                                    const Caller& caller) {
+  const auto fd = inodes_.fd(parent);
+  if (!fd) {
+    return tl::unexpected(fd.error());
+  }
+  {
+    const ActAs as(caller);
+    if (mknodat(*fd, name, mode, device) != 0) {
+      return fail(errno);
+    }
+  }
+  return enter(*fd, name);
+}
+
+Result<Entry> FileSystem::make_directory(NodeId parent, const char* name, mode_t mode,
+                                         const Caller& caller) {
+  const auto fd = inodes_.fd(parent);
+  if (!fd) {
+    return tl::unexpected(fd.error());
+  }
+  {
+    const ActAs as(caller);
+    if (mkdirat(*fd, name, mode) != 0) {
+      return fail(errno);
+    }
+  }
+  return enter(*fd, name);
+}
+
+Result<Entry> FileSystem::make_symlink(NodeId parent, const char* name, const char* target,
+                                       const Caller& caller) {
+  const auto fd = inodes_.fd(parent);
+  if (!fd) {
+    return tl::unexpected(fd.error());
+  }
+  {
+    const ActAs as(caller);
+    if (symlinkat(target, *fd, name) != 0) {
+      return fail(errno);
+    }
+  }
+  return enter(*fd, name);
+}
+
+Result<Entry> FileSystem::link(NodeId node, NodeId new_parent, const char* new_name) {
+  const auto path = proc_path(node);
+  const auto parent = path.and_then([&](const std::string&) { return inodes_.fd(new_parent); });
+  if (!parent) {
+    return tl::unexpected(parent.error());
+  }
+  if (linkat(AT_FDCWD, path->c_str(), *parent, new_name, AT_SYMLINK_FOLLOW) != 0) {
+    return fail(errno);
+  }
+  return enter(*parent, new_name);
+}
+
+Result<void> FileSystem::unlink(NodeId parent, const char* name) {
+  return inodes_.fd(parent).and_then([&](int fd) { return check(unlinkat(fd, name, 0)); });
+}
+
+Result<void> FileSystem::remove_directory(NodeId parent, const char* name) {
+  return inodes_.fd(parent).and_then(
+      [&](int fd) { return check(unlinkat(fd, name, AT_REMOVEDIR)); });
+}
+
+Result<void> FileSystem::rename(NodeId parent, const char* name, NodeId new_parent,
+                                const char* new_name, unsigned flags) {
+  const auto from = inodes_.fd(parent);
+  const auto to = from.and_then([&](int) { return inodes_.fd(new_parent); });
+  if (!to) {
+    return tl::unexpected(to.error());
+  }
+  return check(renameat2(*from, name, *to, new_name, flags));
+}
+
+Result<std::string> FileSystem::read_link(NodeId node) {
+  const auto fd = inodes_.fd(node);
+  if (!fd) {
+    return tl::unexpected(fd.error());
+  }
+  std::string target(PATH_MAX, '\0');
+  const ssize_t size = readlinkat(*fd, "", target.data(), target.size());
+  if (size < 0) {
+    return fail(errno);
+  }
+  target.resize(static_cast<size_t>(size));
+  return target;
+}
+
+// ---- directories
+
+Result<std::uint64_t> FileSystem::open_directory(NodeId node) {
+  return inodes_.fd(node).and_then([](int fd) {
+    return shm::posix::open_at(fd, ".", O_RDONLY | O_DIRECTORY).map([](Fd opened) {
+      return static_cast<std::uint64_t>(opened.release());
+    });
+  });
+}
+
+void FileSystem::release_directory(std::uint64_t handle) {
+  close(static_cast<int>(handle));
+}
+
+Result<void> FileSystem::read_directory(std::uint64_t handle, std::uint64_t offset,
+                                        const std::function<bool(const DirEntry&)>& emit) {
+  // The kernel's own cookies are passed through, so that no position is kept here.
+  const int fd = static_cast<int>(handle);
+  if (lseek(fd, static_cast<off_t>(offset), SEEK_SET) < 0) {
+    return fail(errno);
+  }
+  alignas(dirent64) char buffer[32768];
+  for (;;) {
+    const ssize_t got = getdents64(fd, buffer, sizeof buffer);
+    if (got < 0) {
+      return fail(errno);
+    }
+    if (got == 0) {
+      return {};
+    }
+    for (ssize_t at = 0; at < got;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
+      if (!emit({entry->d_name, entry->d_ino, static_cast<std::uint64_t>(entry->d_off),
+                 entry->d_type})) {
+        return {};
+      }
+      at += entry->d_reclen;
+    }
+  }
+}
+
+// ---- files
+
+Result<Fd> FileSystem::reopen(NodeId node, int flags) {
+  return proc_path(node).and_then([&](const std::string& path) {
+    return shm::posix::open_at(AT_FDCWD, path, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW));
+  });
+}
+
+Result<Fd> FileSystem::job_fd(NodeId node, std::uint64_t handle, int access) {
+  if (backing_) {
+    return reopen(node, access);
+  }
+  Fd copy(fcntl(data_fd(handle), F_DUPFD_CLOEXEC, 0));
+  if (!copy.valid()) {
+    return fail(errno);
+  }
+  return copy;
+}
+
+Result<std::int32_t> FileSystem::backing_id(NodeId node) {
+  const auto fd = inodes_.fd(node);
+  const auto inode = inodes_.find(node);
+  if (!fd || !inode) {
+    return fail(ESTALE);
+  }
+  if ((*inode)->backing_id == 0) {
+    // Kept until FORGET: an inode that is open cannot change its backing id.
+    const auto id = backing_->acquire(*fd);
+    if (!id) {
+      return id;
+    }
+    (*inode)->backing_id = *id;
+  }
+  return (*inode)->backing_id;
+}
+
+Result<OpenFile> FileSystem::open(NodeId node, int flags) {
+  OpenFile file;
+  if (backing_) {
+    const auto id = backing_id(node);
+    if (!id) {
+      return tl::unexpected(id.error());
+    }
+    if ((flags & O_TRUNC) != 0) {
+      if (auto truncated = resize(node, 0, std::nullopt); !truncated) {
+        return tl::unexpected(truncated.error());
+      }
+    }
+    file.backing_id = *id;
+  } else {
+    auto fd = reopen(node, flags & ~O_DIRECT);
+    if (!fd) {
+      return tl::unexpected(fd.error());
+    }
+    file.handle = static_cast<std::uint64_t>(fd->release());
+  }
+  inodes_.opened(node, is_writable(flags));
+  return file;
+}
+
+Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const char* name,
+                                                           mode_t mode, int flags,
+                                                           const Caller& caller) {
+  const auto parent_fd = inodes_.fd(parent);
+  if (!parent_fd) {
+    return tl::unexpected(parent_fd.error());
+  }
+  Fd fd;
+  {
+    const ActAs as(caller);
+    auto made = shm::posix::open_at(*parent_fd, name,
+                                    (flags & ~(O_DIRECT | O_TRUNC)) | O_CREAT | O_EXCL, mode);
+    if (!made) {
+      // The caller's kernel believed the name to be free: without O_EXCL it is to look again.
+      const int code = made.error().code;
+      return fail(code == EEXIST && (flags & O_EXCL) == 0 ? ESTALE : code);
+    }
+    fd = std::move(*made);
+  }
+  auto entry = enter(*parent_fd, name);
+  if (!entry) {
+    return tl::unexpected(entry.error());
+  }
+  OpenFile file;
+  if (backing_) {
+    const auto id = backing_id(entry->node);
+    if (!id) {
+      inodes_.forget(entry->node, 1);
+      return tl::unexpected(id.error());
+    }
+    file.backing_id = *id;
+  } else {
+    file.handle = static_cast<std::uint64_t>(fd.release());
+  }
+  inodes_.opened(entry->node, is_writable(flags));
+  return std::pair(*entry, file);
+}
+
+void FileSystem::release(NodeId node, std::uint64_t handle, int flags) {
+  if (!backing_) {
+    close(data_fd(handle));
+  }
+  inodes_.released(node, is_writable(flags));
+}
+
+Result<ArrayFile> FileSystem::inspect(NodeId node) {
+  const auto inode = inodes_.find(node);
+  if (!inode) {
+    return tl::unexpected(inode.error());
+  }
+  if (!S_ISREG((*inode)->mode)) {
+    return fail(ENODATA);
+  }
+  return reopen(node, O_RDONLY | O_NONBLOCK).and_then([&](Fd fd) {
+    return inspect_array(std::move(fd), store_.xattr_prefix());
+  });
+}
+
+Result<std::string> FileSystem::proc_path(NodeId node) {
+  return inodes_.fd(node).map([](int fd) { return "/proc/self/fd/" + std::to_string(fd); });
+}
+
+}  // namespace arrayfs

@@ -1,0 +1,148 @@
+// What the mount does, without FUSE: names, attributes, data and space of the files of a store.
+//
+// Every operation takes node ids and gives a Result with a positive errno; nothing here knows of
+// requests or replies. Used by the session's thread alone, except where a job is handed out that
+// owns its descriptors. Behaviour and errnos: SEMANTICS.md.
+#pragma once
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <shm/error.hpp>
+#include <shm/posix.hpp>
+#include <string>
+#include <string_view>
+
+#include "array_file.hpp"
+#include "inode_table.hpp"
+#include "store.hpp"
+
+namespace arrayfs {
+
+/// Who asks.
+struct Caller {
+  uid_t uid;
+  gid_t gid;
+  pid_t pid;
+  mode_t umask;
+};
+
+struct Entry {
+  NodeId node;
+  std::uint64_t generation;
+  struct stat attr;
+};
+
+/// An open file. In passthrough the kernel serves the backing id and `handle` is 0; otherwise
+/// `handle` is the descriptor that read() and write() take.
+struct OpenFile {
+  std::uint64_t handle = 0;
+  std::int32_t backing_id = 0;
+};
+
+struct DirEntry {
+  std::string_view name;  ///< valid during the call
+  std::uint64_t ino;
+  std::uint64_t next_offset;  ///< where to go on after this entry
+  unsigned char type;         ///< DT_*
+};
+
+/// Which attributes setattr() changes; what is not set stays.
+struct AttrChange {
+  std::optional<mode_t> mode;
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+  std::optional<std::uint64_t> size;
+  std::optional<timespec> atime;  ///< tv_nsec may be UTIME_NOW
+  std::optional<timespec> mtime;
+  bool drop_privileges = false;  ///< clear suid, sgid and file capabilities
+};
+
+/// Registers backing files with the kernel; without it every file is cached.
+struct Backing {
+  std::function<shm::Result<std::int32_t>(int fd)> acquire;
+  std::function<void(std::int32_t)> release;
+};
+
+class FileSystem {
+ public:
+  [[nodiscard]] static shm::Result<FileSystem> create(const Store& store, StateMemory& memory,
+                                                      std::optional<Backing> backing);
+
+  // Names.
+  [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name);
+  void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
+  [[nodiscard]] shm::Result<Entry> make_node(NodeId parent, const char* name, mode_t mode,
+                                             dev_t device, const Caller& caller);
+  [[nodiscard]] shm::Result<Entry> make_directory(NodeId parent, const char* name, mode_t mode,
+                                                  const Caller& caller);
+  [[nodiscard]] shm::Result<Entry> make_symlink(NodeId parent, const char* name, const char* target,
+                                                const Caller& caller);
+  [[nodiscard]] shm::Result<Entry> link(NodeId node, NodeId new_parent, const char* new_name);
+  [[nodiscard]] shm::Result<void> unlink(NodeId parent, const char* name);
+  [[nodiscard]] shm::Result<void> remove_directory(NodeId parent, const char* name);
+  /// `flags`: RENAME_NOREPLACE or RENAME_EXCHANGE.
+  [[nodiscard]] shm::Result<void> rename(NodeId parent, const char* name, NodeId new_parent,
+                                         const char* new_name, unsigned flags);
+  [[nodiscard]] shm::Result<std::string> read_link(NodeId node);
+
+  // Directories. A handle is a descriptor of the store's directory.
+  [[nodiscard]] shm::Result<std::uint64_t> open_directory(NodeId node);
+  void release_directory(std::uint64_t handle);
+  /// Calls `emit` for each entry from `offset` on (0: the first) until it returns false.
+  [[nodiscard]] shm::Result<void> read_directory(std::uint64_t handle, std::uint64_t offset,
+                                                 const std::function<bool(const DirEntry&)>& emit);
+
+  // Attributes. `handle` is that of an open file, when the caller has one.
+  [[nodiscard]] shm::Result<struct stat> get_attributes(NodeId node);
+  [[nodiscard]] shm::Result<struct stat> set_attributes(NodeId node, const AttrChange& change,
+                                                        std::optional<std::uint64_t> handle);
+  [[nodiscard]] shm::Result<std::string> get_xattr(NodeId node, const std::string& name);
+  /// Names, each ended by NUL.
+  [[nodiscard]] shm::Result<std::string> list_xattrs(NodeId node);
+  [[nodiscard]] shm::Result<void> set_xattr(NodeId node, const std::string& name,
+                                            std::string_view value, int flags);
+  [[nodiscard]] shm::Result<void> remove_xattr(NodeId node, const std::string& name);
+  [[nodiscard]] shm::Result<struct statvfs> statistics() const { return store_.usage(); }
+
+  // Files. `flags` are those of open(2).
+  [[nodiscard]] shm::Result<OpenFile> open(NodeId node, int flags);
+  [[nodiscard]] shm::Result<std::pair<Entry, OpenFile>> create_file(NodeId parent, const char* name,
+                                                                    mode_t mode, int flags,
+                                                                    const Caller& caller);
+  void release(NodeId node, std::uint64_t handle, int flags);
+  /// The descriptor of an open file of the cached plane; borrowed until release().
+  [[nodiscard]] static int data_fd(std::uint64_t handle) { return static_cast<int>(handle); }
+  /// A descriptor of its own of an open file, for work that goes on beside the session's thread.
+  /// `access` is O_RDONLY or O_RDWR: FUSE does not say how the caller opened the file.
+  [[nodiscard]] shm::Result<shm::posix::Fd> job_fd(NodeId node, std::uint64_t handle, int access);
+
+  /// The file as an array: a fresh look at its header and xattrs.
+  [[nodiscard]] shm::Result<ArrayFile> inspect(NodeId node);
+
+  [[nodiscard]] bool passthrough() const { return backing_.has_value(); }
+  [[nodiscard]] const Store& store() const { return store_; }
+  [[nodiscard]] const State& state() const { return inodes_.state(); }
+  [[nodiscard]] shm::Result<Inode*> find(NodeId node) { return inodes_.find(node); }
+
+ private:
+  FileSystem(const Store& store, InodeTable inodes, std::optional<Backing> backing)
+      : store_(store), inodes_(std::move(inodes)), backing_(std::move(backing)) {}
+
+  [[nodiscard]] shm::Result<shm::posix::Fd> reopen(NodeId node, int flags);
+  [[nodiscard]] shm::Result<Entry> enter(int parent_fd, const char* name);
+  [[nodiscard]] shm::Result<std::string> proc_path(NodeId node);
+  [[nodiscard]] shm::Result<std::int32_t> backing_id(NodeId node);
+  [[nodiscard]] shm::Result<void> resize(NodeId node, std::uint64_t size,
+                                         std::optional<std::uint64_t> handle);
+
+  const Store& store_;
+  InodeTable inodes_;
+  std::optional<Backing> backing_;
+};
+
+}  // namespace arrayfs

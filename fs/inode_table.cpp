@@ -1,0 +1,261 @@
+#include "inode_table.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace arrayfs {
+namespace {
+
+using shm::fail;
+using shm::Result;
+using shm::posix::Fd;
+
+// Descriptors for everything but nodes: opens of the cached plane, views, logs.
+constexpr size_t kReservedFds = 4096;
+
+// A file_handle with room for the bytes that follow it.
+class KernelHandle {
+ public:
+  KernelHandle() { get()->handle_bytes = sizeof(Inode::handle); }
+  explicit KernelHandle(const Inode& inode) {
+    get()->handle_bytes = inode.handle_bytes;
+    get()->handle_type = static_cast<int>(inode.handle_type);
+    std::memcpy(bytes(), inode.handle, inode.handle_bytes);
+  }
+  [[nodiscard]] file_handle* get() { return reinterpret_cast<file_handle*>(storage_); }
+  [[nodiscard]] std::byte* bytes() { return storage_ + sizeof(file_handle); }
+
+ private:
+  alignas(file_handle) std::byte storage_[sizeof(file_handle) + sizeof(Inode::handle)] = {};
+};
+
+size_t raise_descriptor_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const rlimit highest{1U << 20, 1U << 20};  // fs.nr_open unless an administrator changed it
+  const rlimit allowed{limit.rlim_max, limit.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &highest) != 0) {
+    setrlimit(RLIMIT_NOFILE, &allowed);
+  }
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur > 2 * kReservedFds ? limit.rlim_cur - kReservedFds : limit.rlim_cur / 2;
+}
+
+void remember_handle(Inode& inode, int path_fd) {
+  KernelHandle handle;
+  int mount_id = 0;
+  if (name_to_handle_at(path_fd, "", handle.get(), &mount_id, AT_EMPTY_PATH) == 0) {
+    inode.handle_type = static_cast<std::uint32_t>(handle.get()->handle_type);
+    inode.handle_bytes = handle.get()->handle_bytes;
+    std::memcpy(inode.handle, handle.bytes(), inode.handle_bytes);
+  }
+}
+
+Fd open_handle(int root_fd, const Inode& inode) {
+  KernelHandle handle(inode);
+  return Fd(open_by_handle_at(root_fd, handle.get(), O_PATH | O_CLOEXEC));
+}
+
+}  // namespace
+
+InodeTable::InodeTable(StateMemory& memory, int root_fd, ReleaseBacking release_backing)
+    : state_(memory.state()),
+      inodes_(memory.inodes()),
+      max_inodes_(memory.max_inodes()),
+      root_fd_(root_fd),
+      release_backing_(std::move(release_backing)),
+      buckets_(1024, 0),
+      max_open_fds_(raise_descriptor_limit()) {
+  // Opening by handle is for root alone, and not every file system has handles.
+  Inode root{};
+  remember_handle(root, root_fd);
+  handles_usable_ = root.handle_bytes != 0 && open_handle(root_fd, root).valid();
+}
+
+Result<InodeTable> InodeTable::create(StateMemory& memory, int root_fd,
+                                      ReleaseBacking release_backing) {
+  InodeTable table(memory, root_fd, std::move(release_backing));
+  table.state_.used_slots = kRootNode;
+  const auto st = shm::posix::stat_fd(root_fd);
+  if (!st) {
+    return tl::unexpected(st.error());
+  }
+  auto fd = shm::posix::open_at(root_fd, ".", O_PATH);
+  if (!fd) {
+    return tl::unexpected(fd.error());
+  }
+  const auto root = table.intern(std::move(*fd), *st);
+  if (!root) {
+    return tl::unexpected(root.error());
+  }
+  return table;
+}
+
+InodeTable::~InodeTable() {
+  if (buckets_.empty()) {
+    return;  // moved from
+  }
+  for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
+    Inode& inode = inodes_[slot];
+    if (inode.lookups != 0 && inode.fd >= 0) {
+      close(inode.fd);
+      inode.fd = -1;
+    }
+  }
+}
+
+Result<Inode*> InodeTable::find(NodeId node) {
+  if (node == 0 || node >= state_.used_slots || inodes_[node].lookups == 0) {
+    return fail(ESTALE);
+  }
+  return &inodes_[node];
+}
+
+Result<NodeId> InodeTable::intern(Fd path_fd, const struct stat& st) {
+  if (const std::uint32_t known = find_slot(st.st_ino); known != 0) {
+    ++inodes_[known].lookups;
+    return known;
+  }
+  const std::uint32_t slot = take_slot();
+  if (slot == 0) {
+    return fail(ENFILE);
+  }
+  if (++state_.nodes > buckets_.size()) {
+    grow_buckets();
+  }
+  Inode& inode = inodes_[slot];
+  inode.ino = st.st_ino;
+  inode.lookups = 1;
+  ++inode.generation;
+  inode.fd = -1;
+  inode.backing_id = 0;
+  inode.opens = 0;
+  inode.writers = 0;
+  inode.mode = st.st_mode & S_IFMT;
+  inode.handle_bytes = 0;
+  if (handles_usable_) {
+    remember_handle(inode, path_fd.get());
+  }
+  keep_fd(inode, std::move(path_fd));
+  inode.next = std::exchange(buckets_[bucket(inode.ino)], slot);
+  return slot;
+}
+
+void InodeTable::forget(NodeId node, std::uint64_t count) {
+  const auto inode = find(node);
+  if (!inode || node == kRootNode) {
+    return;
+  }
+  // One lookup stays while the node is open, so that the slot cannot be taken meanwhile.
+  (*inode)->lookups -= std::min(count, (*inode)->lookups);
+  free_if_unused(static_cast<std::uint32_t>(node));
+}
+
+Result<int> InodeTable::fd(NodeId node) {
+  const auto found = find(node);
+  if (!found) {
+    return tl::unexpected(found.error());
+  }
+  Inode& inode = **found;
+  if (inode.fd < 0) {
+    Fd fd = open_handle(root_fd_, inode);
+    if (!fd.valid()) {
+      return fail(errno);
+    }
+    keep_fd(inode, std::move(fd));
+  }
+  return inode.fd;
+}
+
+void InodeTable::opened(NodeId node, bool writable) {
+  Inode& inode = inodes_[node];
+  ++inode.opens;
+  inode.writers += writable ? 1 : 0;
+  ++state_.open_files;
+}
+
+void InodeTable::released(NodeId node, bool writable) {
+  Inode& inode = inodes_[node];
+  if (inode.opens == 0) {
+    return;
+  }
+  --inode.opens;
+  inode.writers -= writable && inode.writers > 0 ? 1 : 0;
+  --state_.open_files;
+  free_if_unused(static_cast<std::uint32_t>(node));
+}
+
+std::uint32_t InodeTable::find_slot(std::uint64_t ino) const {
+  std::uint32_t slot = buckets_[bucket(ino)];
+  while (slot != 0 && inodes_[slot].ino != ino) {
+    slot = inodes_[slot].next;
+  }
+  return slot;
+}
+
+std::uint32_t InodeTable::take_slot() {
+  if (state_.free_slot != 0) {
+    return std::exchange(state_.free_slot, inodes_[state_.free_slot].next);
+  }
+  return state_.used_slots <= max_inodes_ ? state_.used_slots++ : 0;
+}
+
+void InodeTable::grow_buckets() {
+  buckets_.assign(buckets_.size() * 2, 0);
+  for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
+    Inode& inode = inodes_[slot];
+    if (inode.lookups != 0 && inode.ino != 0) {
+      inode.next = std::exchange(buckets_[bucket(inode.ino)], slot);
+    }
+  }
+}
+
+void InodeTable::free_if_unused(std::uint32_t slot) {
+  Inode& inode = inodes_[slot];
+  if (inode.lookups != 0 || inode.opens != 0) {
+    return;
+  }
+  std::uint32_t* link = &buckets_[bucket(inode.ino)];
+  while (*link != slot) {
+    link = &inodes_[*link].next;
+  }
+  *link = inode.next;
+  if (inode.backing_id != 0) {
+    release_backing_(inode.backing_id);
+  }
+  if (inode.fd >= 0) {
+    close(inode.fd);
+    --open_fds_;
+  }
+  inode.fd = -1;
+  inode.backing_id = 0;
+  inode.ino = 0;
+  inode.next = std::exchange(state_.free_slot, slot);
+  --state_.nodes;
+}
+
+void InodeTable::keep_fd(Inode& inode, Fd fd) {
+  if (open_fds_ >= max_open_fds_) {
+    evict_one_fd();
+  }
+  inode.fd = fd.release();
+  ++open_fds_;
+}
+
+void InodeTable::evict_one_fd() {
+  for (std::uint32_t seen = 0; seen < state_.used_slots; ++seen) {
+    clock_hand_ = clock_hand_ + 1 < state_.used_slots ? clock_hand_ + 1 : kRootNode + 1;
+    Inode& inode = inodes_[clock_hand_];
+    if (inode.fd >= 0 && inode.handle_bytes != 0 && inode.opens == 0 && S_ISREG(inode.mode)) {
+      close(std::exchange(inode.fd, -1));
+      --open_fds_;
+      return;
+    }
+  }
+}
+
+}  // namespace arrayfs

@@ -1,0 +1,74 @@
+// The inode table: FUSE node id to file of the store, and back.
+//
+// A node id is a slot of the state memory; the root is 1. A node in use is reached by an O_PATH
+// descriptor; when descriptors run short, idle nodes keep only their file handle (root only) and
+// are opened again when they are needed. Used by the session's thread alone.
+#pragma once
+
+#include <functional>
+#include <shm/error.hpp>
+#include <shm/posix.hpp>
+#include <vector>
+
+#include "state_memory.hpp"
+
+namespace arrayfs {
+
+using NodeId = std::uint64_t;
+inline constexpr NodeId kRootNode = 1;
+
+class InodeTable {
+ public:
+  /// Called when the kernel let go of a node that has a backing id.
+  using ReleaseBacking = std::function<void(std::int32_t backing_id)>;
+
+  /// Starts with the root alone. `root_fd` must outlive the table.
+  [[nodiscard]] static shm::Result<InodeTable> create(StateMemory& memory, int root_fd,
+                                                      ReleaseBacking release_backing);
+  InodeTable(InodeTable&&) = default;
+  InodeTable& operator=(InodeTable&&) = delete;
+  ~InodeTable();
+
+  /// The record of a node. Errors: ESTALE when the kernel never heard of it.
+  [[nodiscard]] shm::Result<Inode*> find(NodeId node);
+
+  /// The node of the file behind `path_fd` (O_PATH), made when it is new; its lookup count goes up
+  /// by one. Errors: ENFILE when neither slots nor descriptors are left.
+  [[nodiscard]] shm::Result<NodeId> intern(shm::posix::Fd path_fd, const struct stat& st);
+
+  /// Takes back `count` lookups; the last one frees the slot, unless the node is open.
+  void forget(NodeId node, std::uint64_t count);
+
+  /// A borrowed O_PATH descriptor of the node, valid until the next call.
+  [[nodiscard]] shm::Result<int> fd(NodeId node);
+
+  /// Counts an open file description, and its end.
+  void opened(NodeId node, bool writable);
+  void released(NodeId node, bool writable);
+
+  [[nodiscard]] const State& state() const { return state_; }
+
+ private:
+  InodeTable(StateMemory& memory, int root_fd, ReleaseBacking release_backing);
+
+  [[nodiscard]] size_t bucket(std::uint64_t ino) const { return ino & (buckets_.size() - 1); }
+  [[nodiscard]] std::uint32_t find_slot(std::uint64_t ino) const;
+  [[nodiscard]] std::uint32_t take_slot();
+  void grow_buckets();
+  void free_if_unused(std::uint32_t slot);
+  void keep_fd(Inode& inode, shm::posix::Fd fd);
+  void evict_one_fd();
+
+  State& state_;
+  Inode* inodes_;
+  std::uint32_t max_inodes_;
+  int root_fd_;
+  ReleaseBacking release_backing_;
+  std::vector<std::uint32_t> buckets_;  ///< derived from the records: first slot by ino
+  bool handles_usable_ = false;
+  size_t open_fds_ = 0;
+  size_t max_open_fds_;
+  std::uint32_t clock_hand_ = kRootNode;
+};
+
+}  // namespace arrayfs

@@ -1,0 +1,148 @@
+#include "mount_config.hpp"
+
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+#include <shm/posix.hpp>
+
+#include "text.hpp"
+
+namespace arrayfs {
+namespace {
+
+using shm::fail;
+using shm::Result;
+
+std::uint64_t memory_bytes() {
+  struct sysinfo info {};
+  sysinfo(&info);
+  return static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
+}
+
+// The path without symlinks, `.` and `..`; it must exist and be a directory.
+Result<std::string> resolve_directory(const std::string& path, std::string_view what) {
+  const std::unique_ptr<char, decltype(&std::free)> resolved(realpath(path.c_str(), nullptr),
+                                                             &std::free);
+  struct stat st {};
+  if (!resolved || stat(resolved.get(), &st) != 0) {
+    const int code = errno;
+    std::string advice = std::string(what) + " " + path;
+    if (code == ENOENT) {
+      advice += ": make it first with mkdir -p " + path;
+    }
+    return fail(code, std::move(advice));
+  }
+  if (!S_ISDIR(st.st_mode)) {
+    return fail(ENOTDIR, std::string(what) + " " + path + ": give a directory");
+  }
+  return std::string(resolved.get());
+}
+
+}  // namespace
+
+std::uint64_t memory_and_swap_bytes() {
+  struct sysinfo info {};
+  sysinfo(&info);
+  return (static_cast<std::uint64_t>(info.totalram) + info.totalswap) * info.mem_unit;
+}
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+  const auto refuse = [&] {
+    return fail(EINVAL, "size '" + std::string(text) +
+                            "': give bytes with an optional K, M, G or T, as 8G, or a share of the "
+                            "memory, as 50%");
+  };
+  double number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  if (error != std::errc{} || !(number > 0)) {
+    return refuse();
+  }
+  std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  double factor = 1;
+  if (unit == "%") {
+    factor = static_cast<double>(memory_bytes()) / 100;
+  } else if (!unit.empty()) {
+    static constexpr std::string_view kUnits = "KMGTP";
+    const size_t power = kUnits.find(static_cast<char>(std::toupper(unit.front())));
+    if (power == std::string_view::npos || (unit.size() > 1 && unit.substr(1) != "iB" &&
+                                            unit.substr(1) != "B" && unit.substr(1) != "b")) {
+      return refuse();
+    }
+    factor = static_cast<double>(1ULL << (10 * (power + 1)));
+  }
+  const double bytes = number * factor;
+  if (bytes < 4096 || bytes >= 9.2e18) {
+    return refuse();
+  }
+  return static_cast<std::uint64_t>(bytes);
+}
+
+std::string escape_path(std::string_view path) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  while (!path.empty() && path.front() == '/') {
+    path.remove_prefix(1);
+  }
+  if (path.empty()) {
+    return "-";
+  }
+  std::string out;
+  for (const char c : path) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == ':' ||
+                       (c == '.' && !out.empty());
+    if (c == '/') {
+      out += '-';
+    } else if (plain) {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return out;
+}
+
+Result<void> validate(MountConfig& config) {
+  auto mountpoint = resolve_directory(config.mountpoint, "mount point");
+  if (!mountpoint) {
+    return tl::unexpected(mountpoint.error());
+  }
+  config.mountpoint = std::move(*mountpoint);
+
+  if (config.name.empty()) {
+    config.name = escape_path(config.mountpoint);
+  }
+  if (config.name.size() > NAME_MAX || config.name == "." || config.name == ".." ||
+      config.name.find('/') != std::string::npos) {
+    return fail(EINVAL, "name '" + config.name + "': give at most 255 bytes without a slash");
+  }
+
+  if (!config.store_dir.empty()) {
+    auto store = resolve_directory(config.store_dir, "store");
+    if (!store) {
+      return tl::unexpected(store.error());
+    }
+    config.store_dir = std::move(*store);
+    if (config.store_dir == config.mountpoint) {
+      return fail(EINVAL,
+                  "store " + config.store_dir + ": give another directory than the mount point");
+    }
+    return {};
+  }
+  if (config.capacity_bytes == 0) {
+    config.capacity_bytes = memory_bytes() / 2;
+  }
+  if (const std::uint64_t most = memory_and_swap_bytes(); config.capacity_bytes > most) {
+    return fail(EINVAL, "size " + human_bytes(config.capacity_bytes) + ": this machine has " +
+                            human_bytes(most) + " of memory and swap; give less or add swap");
+  }
+  return {};
+}
+
+}  // namespace arrayfs

@@ -1,0 +1,27 @@
+// The state of a mount at one moment, as `status` shows it. A plain value.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace arrayfs {
+
+struct MountStatus {
+  std::string version;
+  std::string mountpoint;
+  std::string name;
+  std::string plane;         ///< passthrough or cached
+  std::string plane_reason;  ///< why this one
+  std::string store_path;
+  std::string store_description;
+  int store_root_fd = -1;  ///< borrowed from the store
+  std::uint64_t capacity_bytes = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t free_bytes = 0;
+  std::uint64_t nodes = 0;  ///< names and files that the kernel holds on to
+  std::uint64_t open_files = 0;
+  std::int64_t uptime_seconds = 0;
+  int server_pid = 0;
+};
+
+}  // namespace arrayfs

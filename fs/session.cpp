@@ -1,0 +1,303 @@
+#include "session.hpp"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdarg>
+#include <cstdlib>
+#include <ctime>
+#include <thread>
+
+#include "fuse_ops.hpp"
+#include "mount_point.hpp"
+#include "version.hpp"
+
+namespace arrayfs {
+namespace {
+
+using shm::fail;
+using shm::Result;
+using shm::posix::Fd;
+
+constexpr std::uint32_t kMaxInodes = 1U << 24;
+constexpr unsigned kExecutorThreads = 4;
+
+// libfuse tells why a mount failed through its log alone: the last line of it is kept.
+std::string& last_fuse_message() {
+  static std::string message;
+  return message;
+}
+
+__attribute__((format(printf, 2, 0))) void log_of_fuse(fuse_log_level level, const char* format,
+                                                       va_list arguments) {
+  char line[512];
+  vsnprintf(line, sizeof line, format, arguments);
+  std::string_view text(line);
+  while (text.ends_with('\n')) {
+    text.remove_suffix(1);
+  }
+  last_fuse_message() = text;
+  spdlog::log(level <= FUSE_LOG_WARNING ? spdlog::level::debug : spdlog::level::trace, "{}", text);
+}
+
+// Waits for the signals that ask the daemon to stop, on a thread of its own, and gets the session's
+// thread out of its blocking read.
+class StopSignals {
+ public:
+  explicit StopSignals(fuse_session* session) : session_(session), reader_(pthread_self()) {
+    struct sigaction nothing {};
+    nothing.sa_handler = [](int) {};
+    sigaction(SIGUSR1, &nothing, nullptr);
+    thread_ = std::thread([this] { wait(); });
+  }
+  /// From here on the signals wait for an object of this class to come.
+  static sigset_t block() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, kFinished}) {
+      sigaddset(&signals, signal);
+    }
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    return signals;
+  }
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  ~StopSignals() {
+    finished_ = true;
+    pthread_kill(thread_.native_handle(), kFinished);
+    thread_.join();
+  }
+
+ private:
+  static constexpr int kFinished = SIGUSR2;
+
+  void wait() {
+    int signal = 0;
+    sigwait(&signals_, &signal);
+    if (signal == kFinished) {
+      return;
+    }
+    spdlog::info("signal {}: unmounting", signal);
+    fuse_session_exit(session_);
+    // A signal before the read blocks would be lost: it is sent until the loop has ended.
+    const timespec pause{0, 5'000'000};
+    while (!finished_) {
+      pthread_kill(reader_, SIGUSR1);
+      nanosleep(&pause, nullptr);
+    }
+  }
+
+  fuse_session* session_;
+  pthread_t reader_;
+  sigset_t signals_ = block();
+  std::atomic<bool> finished_{false};
+  std::thread thread_;
+};
+
+// Options as libfuse parses them; commas and backslashes of values are escaped.
+std::string mount_options(const MountConfig& config) {
+  char* options = nullptr;
+  const auto add = [&](const std::string& option) {
+    fuse_opt_add_opt_escaped(&options, option.c_str());
+  };
+  add(std::string("fsname=") + kMountSource + config.name);
+  add("subtype=arrayfs");
+  add("default_permissions");
+  if (geteuid() == 0) {
+    add("allow_other");
+  }
+  std::string text(options);
+  free(options);
+  return text;
+}
+
+bool in_path(const char* program) {
+  const char* path = getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/usr/bin:/bin";
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find(':'), rest.size());
+    if (access((std::string(rest.substr(0, end)) + "/" + program).c_str(), X_OK) == 0) {
+      return true;
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return false;
+}
+
+// What mounting needs, checked before libfuse tries it.
+Result<void> check_machine() {
+  if (access("/dev/fuse", F_OK) != 0) {
+    return fail(errno,
+                "/dev/fuse: the kernel has no FUSE here; load it with modprobe fuse, or give "
+                "the container --device /dev/fuse");
+  }
+  if (const Fd device(open("/dev/fuse", O_RDWR | O_CLOEXEC)); !device.valid()) {
+    return fail(errno, "/dev/fuse: no access; let the user read and write it");
+  }
+  if (geteuid() != 0 && !in_path("fusermount3")) {
+    return fail(ENOENT,
+                "fusermount3: an ordinary user needs it to mount; install the package fuse3");
+  }
+  return {};
+}
+
+}  // namespace
+
+KernelProtocol& session_protocol(void* userdata) {
+  return static_cast<Session*>(userdata)->protocol();
+}
+
+Session::Session(const MountConfig& config, Store store)
+    : config_(config),
+      store_(std::move(store)),
+      protocol_({config.io != Io::kCached, store_.stack_depth()}) {}
+
+Session::~Session() {
+  executor_.reset();  // its jobs reply to requests of the session
+  if (session_ != nullptr) {
+    fuse_session_unmount(session_);
+    fuse_session_destroy(session_);
+  }
+}
+
+Result<void> Session::serve(const std::function<void()>& ready) {
+  StopSignals::block();
+  return mount()
+      .and_then([&] { return negotiate(); })
+      .and_then([&] { return choose_plane(); })
+      .and_then([&]() -> Result<void> {
+        spdlog::info("{} serves {} ({}), plane {}: {}", config_.mountpoint, store_.path(),
+                     store_.description(), files_->passthrough() ? "passthrough" : "cached",
+                     plane_reason_);
+        ready();
+        return loop();
+      });
+}
+
+Result<void> Session::mount() {
+  if (auto machine = check_machine(); !machine) {
+    return machine;
+  }
+  if (is_mountpoint(config_.mountpoint)) {
+    return fail(EBUSY, "mount point " + config_.mountpoint +
+                           ": something is mounted there; unmount it or give another directory");
+  }
+  fuse_set_log_func(log_of_fuse);
+  const std::string options = mount_options(config_);
+  const char* argv[] = {"arrayfs", "-o", options.c_str(), nullptr};
+  fuse_args arguments{3, const_cast<char**>(argv), 0};
+  session_ = fuse_session_new(&arguments, &fuse_operations(), sizeof(fuse_lowlevel_ops), this);
+  fuse_opt_free_args(&arguments);
+  if (session_ == nullptr) {
+    return fail(EINVAL, "libfuse: " + last_fuse_message());
+  }
+  if (fuse_session_mount(session_, config_.mountpoint.c_str()) != 0) {
+    const int code = errno != 0 ? errno : EPERM;
+    return fail(code, "mount point " + config_.mountpoint + ": " + last_fuse_message());
+  }
+  return protocol_.attach(session_, fuse_session_fd(session_));
+}
+
+Result<void> Session::negotiate() {
+  fuse_buf buffer{};
+  const bool got = protocol_.kernel_minor() == 0 && next_request(buffer) > 0;
+  free(buffer.mem);
+  if (!got || protocol_.kernel_minor() == 0) {
+    return fail(EPROTO, "the kernel and libfuse did not agree: " + last_fuse_message());
+  }
+  return {};
+}
+
+Result<void> Session::choose_plane() {
+  std::optional<Backing> backing;
+  plane_reason_ = protocol_.refusal();
+  if (protocol_.passthrough()) {
+    // The kernel agreed in principle; whether it takes files of this store shows at the first.
+    const auto probe = protocol_.register_backing(
+        Fd(openat(store_.private_fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)).get());
+    if (probe) {
+      protocol_.unregister_backing(*probe);
+      backing = Backing{[this](int fd) { return protocol_.register_backing(fd); },
+                        [this](std::int32_t id) { protocol_.unregister_backing(id); }};
+      plane_reason_ = "the kernel maps the store's files itself";
+    } else {
+      plane_reason_ = "the kernel takes no files of this store: " + shm::to_string(probe.error());
+    }
+  }
+  if (config_.io == Io::kPassthrough && !backing) {
+    return fail(ENOTSUP, "--io passthrough: " + plane_reason_ + "; use --io auto or cached");
+  }
+  if (config_.io == Io::kCached) {
+    plane_reason_ = "asked for with --io cached";
+  }
+  auto memory = StateMemory::create(kMaxInodes);
+  if (!memory) {
+    return tl::unexpected(memory.error());
+  }
+  memory_.emplace(std::move(*memory));
+  memory_->state().started_at = time(nullptr);
+  auto files = FileSystem::create(store_, *memory_, std::move(backing));
+  if (!files) {
+    return tl::unexpected(files.error());
+  }
+  files_.emplace(std::move(*files));
+  control_.emplace(*files_, [this] { return status(); });
+  executor_.emplace(kExecutorThreads);
+  return {};
+}
+
+int Session::next_request(fuse_buf& buffer) {
+  const int result = fuse_session_receive_buf(session_, &buffer);
+  if (result > 0) {
+    fuse_session_process_buf(session_, &buffer);
+  }
+  return result;
+}
+
+Result<void> Session::loop() {
+  const StopSignals signals(session_);
+  fuse_buf buffer{};
+  int result = 0;
+  while (!fuse_session_exited(session_)) {
+    result = next_request(buffer);
+    if (result < 0 && result != -EINTR && result != -EAGAIN) {
+      break;
+    }
+  }
+  free(buffer.mem);
+  if (result < 0 && result != -EINTR && result != -EAGAIN) {
+    return fail(-result, "reading from /dev/fuse");
+  }
+  spdlog::info("{} is unmounted; the arrays stay in {}", config_.mountpoint, store_.path());
+  return {};
+}
+
+MountStatus Session::status() const {
+  MountStatus status;
+  status.version = kVersion;
+  status.mountpoint = config_.mountpoint;
+  status.name = config_.name;
+  status.plane = files_->passthrough() ? "passthrough" : "cached";
+  status.plane_reason = plane_reason_;
+  status.store_path = store_.path();
+  status.store_description = store_.description();
+  status.store_root_fd = store_.root_fd();
+  if (const auto usage = store_.usage()) {
+    status.capacity_bytes = usage->f_blocks * usage->f_frsize;
+    status.free_bytes = usage->f_bfree * usage->f_frsize;
+    status.used_bytes = status.capacity_bytes - status.free_bytes;
+  }
+  status.nodes = files_->state().nodes;
+  status.open_files = files_->state().open_files;
+  status.uptime_seconds = time(nullptr) - files_->state().started_at;
+  status.server_pid = getpid();
+  return status;
+}
+
+}  // namespace arrayfs

@@ -1,0 +1,60 @@
+// One mount being served: the parts of the daemon, put together, and its loop.
+//
+// serve() mounts, answers requests on the calling thread until the mount is gone or a signal asks
+// to stop, and takes everything down again. The store stays.
+#pragma once
+
+#include <fuse_lowlevel.h>
+
+#include <functional>
+#include <optional>
+#include <shm/error.hpp>
+
+#include "control_tree.hpp"
+#include "executor.hpp"
+#include "file_system.hpp"
+#include "kernel_protocol.hpp"
+#include "mount_config.hpp"
+#include "state_memory.hpp"
+#include "store.hpp"
+
+namespace arrayfs {
+
+class Session {
+ public:
+  Session(const MountConfig& config, Store store);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  /// Mounts and serves; `ready` is called once, when the mount can be used.
+  /// Errors: why the mount could not be made, in one line; nothing stays mounted.
+  [[nodiscard]] shm::Result<void> serve(const std::function<void()>& ready);
+
+  // For the operation table.
+  [[nodiscard]] FileSystem& files() { return *files_; }
+  [[nodiscard]] ControlTree& control() { return *control_; }
+  [[nodiscard]] Executor& executor() { return *executor_; }
+  [[nodiscard]] KernelProtocol& protocol() { return protocol_; }
+  [[nodiscard]] bool show_control() const { return config_.show_control; }
+  [[nodiscard]] MountStatus status() const;
+
+ private:
+  [[nodiscard]] shm::Result<void> mount();
+  [[nodiscard]] shm::Result<void> negotiate();
+  [[nodiscard]] shm::Result<void> choose_plane();
+  [[nodiscard]] shm::Result<void> loop();
+  [[nodiscard]] int next_request(fuse_buf& buffer);
+
+  const MountConfig& config_;
+  Store store_;
+  KernelProtocol protocol_;
+  std::optional<StateMemory> memory_;
+  std::optional<FileSystem> files_;
+  std::optional<ControlTree> control_;
+  std::optional<Executor> executor_;
+  fuse_session* session_ = nullptr;
+  std::string plane_reason_;
+};
+
+}  // namespace arrayfs

@@ -1,0 +1,60 @@
+// The memory that outlives the server process: one memfd, one owner.
+//
+// Everything that a successor of this server must know and cannot derive from the store lies here,
+// as plain records without pointers. The region is reserved whole at the start and costs memory
+// only where it was written. Used by the session's thread alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <shm/error.hpp>
+#include <shm/posix.hpp>
+
+namespace arrayfs {
+
+/// What the kernel was told of one file, directory or other node of the store.
+struct Inode {
+  std::uint64_t ino;         ///< st_ino in the store
+  std::uint64_t lookups;     ///< references that the kernel holds; 0: the slot is free
+  std::uint64_t generation;  ///< of the slot: counts its uses
+  std::int32_t fd;           ///< O_PATH; -1 while only the handle is kept
+  std::int32_t backing_id;   ///< registered with the kernel; 0: none
+  std::uint32_t opens;       ///< open file descriptions
+  std::uint32_t writers;     ///< of those, the writable ones
+  std::uint32_t next;        ///< slot of the next in the same bucket, or of the next free one
+  std::uint32_t mode;        ///< file type, S_IFMT
+  std::uint32_t handle_type;
+  std::uint32_t handle_bytes;  ///< used of `handle`; 0: the store has no handles
+  std::uint8_t handle[24];     ///< name_to_handle_at
+};
+
+struct State {
+  std::uint32_t used_slots;  ///< slots below it were in use at some time
+  std::uint32_t free_slot;   ///< head of the free list; 0: empty
+  std::uint64_t nodes;       ///< slots in use
+  std::uint64_t open_files;  ///< sum of `opens`
+  std::int64_t started_at;   ///< seconds since the epoch
+};
+static_assert(sizeof(State) % alignof(Inode) == 0);
+
+class StateMemory {
+ public:
+  /// Reserves room for `max_inodes` records. Errors: those of memfd_create(2) and mmap(2).
+  [[nodiscard]] static shm::Result<StateMemory> create(std::uint32_t max_inodes);
+
+  [[nodiscard]] State& state() const { return *reinterpret_cast<State*>(mapping_.data()); }
+  /// The records by slot; slot 0 is never used, slot 1 is the root.
+  [[nodiscard]] Inode* inodes() const {
+    return reinterpret_cast<Inode*>(mapping_.data() + sizeof(State));
+  }
+  [[nodiscard]] std::uint32_t max_inodes() const { return max_inodes_; }
+
+ private:
+  StateMemory() = default;
+
+  shm::posix::Fd fd_;
+  shm::posix::Mapping mapping_;
+  std::uint32_t max_inodes_ = 0;
+};
+
+}  // namespace arrayfs

@@ -1,0 +1,228 @@
+#include "store.hpp"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace arrayfs {
+namespace {
+
+using shm::fail;
+using shm::Result;
+using shm::posix::fail_errno;
+using shm::posix::Fd;
+
+constexpr char kRootBase[] = "/run/arrayfs";
+constexpr char kArraysDir[] = "arrays";
+constexpr char kPrivateDir[] = "private";
+constexpr char kDirectoryPrivate[] = ".arrayfs";  // hidden by the control tree of that name
+
+// Makes `path` or takes it as it is, provided that it is ours and nobody else can enter it.
+Result<void> make_private_directory(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return fail_errno("store " + path);
+  }
+  const auto st = shm::posix::stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+  if (!st) {
+    return tl::unexpected(st.error());
+  }
+  if (!S_ISDIR(st->st_mode) || st->st_uid != geteuid() || (st->st_mode & 077) != 0) {
+    return fail(EPERM, "store " + path + ": must be a directory of uid " +
+                           std::to_string(geteuid()) + " with mode 0700; move it away");
+  }
+  return {};
+}
+
+bool is_mounted_tmpfs(const std::string& path, const std::string& parent) {
+  struct statfs fs {};
+  struct stat st {};
+  struct stat above {};
+  return statfs(path.c_str(), &fs) == 0 && fs.f_type == TMPFS_MAGIC &&
+         stat(path.c_str(), &st) == 0 && stat(parent.c_str(), &above) == 0 &&
+         st.st_dev != above.st_dev;
+}
+
+// Mounts the private tmpfs, or gives the one of an earlier daemon the size asked for.
+Result<bool> mount_private_tmpfs(const std::string& path, const MountConfig& config) {
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  const std::string size = "size=" + std::to_string(config.capacity_bytes);
+  if (is_mounted_tmpfs(path, kRootBase)) {
+    if (mount("arrayfs-store", path.c_str(), "tmpfs", MS_REMOUNT | kFlags, size.c_str()) != 0) {
+      return fail_errno("store " + path +
+                        ": cannot shrink below what its arrays use; give a larger --size");
+    }
+    return true;
+  }
+  std::string options = "mode=0700,inode64," + size;
+  const std::string huge = options + ",huge=" + config.huge;
+  if (mount("arrayfs-store", path.c_str(), "tmpfs", kFlags, huge.c_str()) == 0) {
+    return false;
+  }
+  // A kernel without transparent huge pages knows no huge=; one before 5.9 no inode64.
+  options = "mode=0700," + size;
+  if (errno != EINVAL ||
+      mount("arrayfs-store", path.c_str(), "tmpfs", kFlags, options.c_str()) != 0) {
+    return fail_errno("store " + path + ": cannot mount a tmpfs");
+  }
+  return false;
+}
+
+Result<Fd> open_subdirectory(int base, const char* name, mode_t mode) {
+  // The root directory's mode is set after mkdir, which would apply the umask.
+  const bool made = mkdirat(base, name, 0700) == 0;
+  if (!made && errno != EEXIST) {
+    return fail_errno(std::string("store: mkdir ") + name);
+  }
+  auto fd = shm::posix::open_at(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (fd && made && fchmod(fd->get(), mode) != 0) {
+    return fail_errno(std::string("store: chmod ") + name);
+  }
+  return fd;
+}
+
+std::string huge_page_option(const std::string& path) {
+  const auto mounts = shm::posix::read_file("/proc/self/mounts", 4U << 20);
+  if (!mounts) {
+    return "unknown";
+  }
+  const size_t line = mounts->find(" " + path + " tmpfs ");
+  if (line == std::string::npos) {
+    return "never";
+  }
+  const size_t end = mounts->find('\n', line);
+  const size_t option = mounts->find("huge=", line);
+  if (option == std::string::npos || option > end) {
+    return "never";
+  }
+  const size_t value = option + std::strlen("huge=");
+  return mounts->substr(value, mounts->find_first_of(", ", value) - value);
+}
+
+std::string probe_xattr_prefix(int private_fd) {
+  for (const char* prefix : {"user.", "trusted."}) {
+    const std::string name = std::string(prefix) + "array.probe";
+    if (fsetxattr(private_fd, name.c_str(), "1", 1, 0) == 0) {
+      fremovexattr(private_fd, name.c_str());
+      return prefix;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string Store::directory(const MountConfig& config) {
+  if (!config.store_dir.empty()) {
+    return config.store_dir;
+  }
+  if (geteuid() == 0) {
+    return std::string(kRootBase) + "/" + config.name;
+  }
+  return "/dev/shm/arrayfs-" + std::to_string(geteuid()) + "/" + config.name;
+}
+
+Result<Store> Store::open(const MountConfig& config) {
+  Store store;
+  store.path_ = directory(config);
+  const bool given = !config.store_dir.empty();
+  const bool tmpfs = !given && geteuid() == 0;
+  if (!given) {
+    const std::string parent = store.path_.substr(0, store.path_.rfind('/'));
+    for (const std::string& dir : {parent, store.path_}) {
+      if (auto made = make_private_directory(dir); !made) {
+        return tl::unexpected(made.error());
+      }
+    }
+  }
+  if (tmpfs) {
+    const auto adopted = mount_private_tmpfs(store.path_, config);
+    if (!adopted) {
+      rmdir(store.path_.c_str());
+      return tl::unexpected(adopted.error());
+    }
+    store.adopted_ = *adopted;
+  }
+
+  auto base = shm::posix::open_at(AT_FDCWD, store.path_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!base) {
+    return tl::unexpected(base.error());
+  }
+  store.base_ = std::move(*base);
+  if (flock(store.base_.get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(EBUSY, "store " + store.path_ +
+                           ": another arrayfs serves it; unmount that one or give another --name");
+  }
+
+  auto private_dir =
+      open_subdirectory(store.base_.get(), given ? kDirectoryPrivate : kPrivateDir, 0700);
+  if (!private_dir) {
+    return tl::unexpected(private_dir.error());
+  }
+  store.private_ = std::move(*private_dir);
+  struct stat before {};
+  const bool had_arrays = fstatat(store.base_.get(), kArraysDir, &before, 0) == 0;
+  auto root = given ? shm::posix::open_at(store.base_.get(), ".", O_RDONLY | O_DIRECTORY)
+                    : open_subdirectory(store.base_.get(), kArraysDir, config.root_mode);
+  if (!root) {
+    return tl::unexpected(root.error());
+  }
+  store.root_ = std::move(*root);
+  store.adopted_ = given || had_arrays;
+  store.xattr_prefix_ = probe_xattr_prefix(store.private_.get());
+
+  struct statfs fs {};
+  if (fstatfs(store.base_.get(), &fs) == 0 && fs.f_type == OVERLAYFS_SUPER_MAGIC) {
+    store.stack_depth_ = 2;
+  }
+  store.description_ =
+      tmpfs ? "private tmpfs, huge=" + huge_page_option(store.path_) : "directory " + store.path_;
+  return store;
+}
+
+Result<void> Store::discard(const MountConfig& config) {
+  if (!config.store_dir.empty()) {
+    return {};
+  }
+  const std::string path = directory(config);
+  const auto base = shm::posix::open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!base) {
+    return tl::unexpected(base.error());
+  }
+  if (flock(base->get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(EBUSY, "store " + path + ": still in use by an arrayfs; unmount it first");
+  }
+  if (geteuid() == 0) {
+    // Lazily: mappings that still live keep their pages until they go.
+    if (umount2(path.c_str(), MNT_DETACH) != 0 && errno != EINVAL) {
+      return fail_errno("store " + path);
+    }
+    if (rmdir(path.c_str()) != 0) {
+      return fail_errno("store " + path);
+    }
+    return {};
+  }
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) {
+    return fail(error.value(), "store " + path);
+  }
+  return {};
+}
+
+Result<struct statvfs> Store::usage() const {
+  struct statvfs usage {};
+  if (fstatvfs(root_.get(), &usage) != 0) {
+    return fail_errno("store " + path_);
+  }
+  return usage;
+}
+
+}  // namespace arrayfs

@@ -1,0 +1,15 @@
+// The constructors of the formats, for the registry alone.
+#pragma once
+
+#include <memory>
+
+#include "view.hpp"
+
+namespace arrayfs {
+
+[[nodiscard]] std::unique_ptr<const View> make_info_view();
+[[nodiscard]] std::unique_ptr<const View> make_json_view();
+[[nodiscard]] std::unique_ptr<const Report> make_readme_report();
+[[nodiscard]] std::unique_ptr<const Report> make_status_report();
+
+}  // namespace arrayfs

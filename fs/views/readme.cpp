@@ -1,0 +1,49 @@
+// `README`: how to use a mount, for who finds `.arrayfs` first.
+#include <fmt/format.h>
+
+#include "formats.hpp"
+
+namespace arrayfs {
+namespace {
+
+constexpr char kText[] = R"(This directory is made by arrayfs {version}. It shows the arrays of
+
+    {mountpoint}
+
+Every .npy file there is an array in memory that all processes share: whoever maps the
+file maps the same pages. Nothing is copied, and no library is needed.
+
+  Python   a = np.load("{mountpoint}/w.npy", mmap_mode="r+")
+           np.save("{mountpoint}/w.npy", np.eye(1000))
+           b = np.lib.format.open_memmap("{mountpoint}/b.npy", mode="w+",
+                                         dtype="f4", shape=(60000, 28, 28))
+  any      open the file, read the header, mmap the rest
+  shell    arrayfs create {mountpoint}/b.npy float32 60000,28,28
+           arrayfs ls {mountpoint}
+           getfattr -d {mountpoint}/w.npy
+
+What is here (generated, read-only, not listed by the directory above):
+
+  status          the mount: data plane, capacity and use, open files
+  info/PATH       an array in words, with a preview of its values
+  json/PATH.json  the same for programs
+
+A view obeys the permissions of its array. Sub-directories are mirrored.
+)";
+
+class Readme final : public Report {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "README"; }
+  [[nodiscard]] std::string text(const MountStatus& status) const override {
+    return fmt::format(kText, fmt::arg("version", status.version),
+                       fmt::arg("mountpoint", status.mountpoint));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const Report> make_readme_report() {
+  return std::make_unique<Readme>();
+}
+
+}  // namespace arrayfs

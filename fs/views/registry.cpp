@@ -1,0 +1,40 @@
+// The table of formats: a line each.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "formats.hpp"
+#include "view.hpp"
+
+namespace arrayfs {
+
+std::span<const std::unique_ptr<const View>> views() {
+  static const auto kViews = [] {
+    std::vector<std::unique_ptr<const View>> all;
+    all.push_back(make_info_view());
+    all.push_back(make_json_view());
+    return all;
+  }();
+  return kViews;
+}
+
+std::span<const std::unique_ptr<const Report>> reports() {
+  static const auto kReports = [] {
+    std::vector<std::unique_ptr<const Report>> all;
+    all.push_back(make_readme_report());
+    all.push_back(make_status_report());
+    return all;
+  }();
+  return kReports;
+}
+
+shm::Result<std::size_t> TextStream::read(std::uint64_t offset, std::span<char> buffer) {
+  if (offset >= text_.size()) {
+    return 0;
+  }
+  const size_t size = std::min<size_t>(buffer.size(), text_.size() - offset);
+  std::memcpy(buffer.data(), text_.data() + offset, size);
+  return size;
+}
+
+}  // namespace arrayfs
