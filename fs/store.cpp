@@ -25,6 +25,8 @@ constexpr char kArraysDir[] = "arrays";
 constexpr char kPrivateDir[] = "private";
 constexpr char kDirectoryPrivate[] = ".arrayfs";  // hidden by the control tree of that name
 
+std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
 // Makes `path` or takes it as it is, provided that it is ours and nobody else can enter it.
 Result<void> make_private_directory(const std::string& path) {
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -135,8 +137,7 @@ Result<Store> Store::open(const MountConfig& config) {
   const bool given = !config.store_dir.empty();
   const bool tmpfs = !given && geteuid() == 0;
   if (!given) {
-    const std::string parent = store.path_.substr(0, store.path_.rfind('/'));
-    for (const std::string& dir : {parent, store.path_}) {
+    for (const std::string& dir : {parent_of(store.path_), store.path_}) {
       if (auto made = make_private_directory(dir); !made) {
         return tl::unexpected(made.error());
       }
@@ -188,9 +189,6 @@ Result<Store> Store::open(const MountConfig& config) {
 }
 
 Result<void> Store::discard(const MountConfig& config) {
-  if (!config.store_dir.empty()) {
-    return {};
-  }
   const std::string path = directory(config);
   const auto base = shm::posix::open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!base) {
@@ -198,6 +196,10 @@ Result<void> Store::discard(const MountConfig& config) {
   }
   if (flock(base->get(), LOCK_EX | LOCK_NB) != 0) {
     return fail(EBUSY, "store " + path + ": still in use by an arrayfs; unmount it first");
+  }
+  if (!config.store_dir.empty()) {
+    unlinkat(base->get(), kDirectoryPrivate, AT_REMOVEDIR);
+    return {};
   }
   if (geteuid() == 0) {
     // Lazily: mappings that still live keep their pages until they go.
@@ -207,13 +209,14 @@ Result<void> Store::discard(const MountConfig& config) {
     if (rmdir(path.c_str()) != 0) {
       return fail_errno("store " + path);
     }
-    return {};
+  } else {
+    std::error_code error;
+    std::filesystem::remove_all(path, error);
+    if (error) {
+      return fail(error.value(), "store " + path);
+    }
   }
-  std::error_code error;
-  std::filesystem::remove_all(path, error);
-  if (error) {
-    return fail(error.value(), "store " + path);
-  }
+  rmdir(parent_of(path).c_str());  // which other stores may still need
   return {};
 }
 

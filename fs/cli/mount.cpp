@@ -30,10 +30,14 @@ Examples:
   arrayfs mount /mnt/arrays --store /data  arrays in the files of /data
 A store that an earlier mount of the same name left is taken over with all its arrays.)";
 
+const std::map<std::string, Io> kPlanes{
+    {"auto", Io::kAuto}, {"passthrough", Io::kPassthrough}, {"cached", Io::kCached}};
+
 struct MountArguments {
   MountConfig config;
   std::string size;
   std::string mode;
+  std::string io;
 };
 
 Result<void> set_up_log(const MountConfig& config) {
@@ -159,6 +163,9 @@ Result<void> mount_command(MountArguments& arguments) {
   if (!arguments.mode.empty()) {
     config.root_mode = static_cast<mode_t>(std::stoul(arguments.mode, nullptr, 8));
   }
+  if (!arguments.io.empty()) {
+    config.io = kPlanes.at(arguments.io);
+  }
   clean_stale_mount(config.mountpoint);
   if (auto valid = validate(config); !valid) {
     return valid;
@@ -182,11 +189,10 @@ void add_mount_command(CLI::App& app, Action& action) {
   command->add_option(
       "--name", config.name,
       "Name of the private store (default: from DIR); the same name finds it again");
-  static const std::map<std::string, Io> kPlanes{
-      {"auto", Io::kAuto}, {"passthrough", Io::kPassthrough}, {"cached", Io::kCached}};
   command
-      ->add_option("--io", config.io, "Data plane: auto (the best that works), passthrough, cached")
-      ->transform(CLI::CheckedTransformer(kPlanes));
+      ->add_option("--io", arguments->io,
+                   "Data plane: auto (default: the best that works), passthrough, cached")
+      ->check(CLI::IsMember({"auto", "passthrough", "cached"}));
   command
       ->add_option("--huge", config.huge, "Huge pages of the private tmpfs (default within_size)")
       ->check(CLI::IsMember({"never", "within_size", "always", "advise"}));

@@ -90,10 +90,10 @@ void await_daemon(const Fd& daemon) {
   poll(&ended, 1, kDaemonTimeoutMs);
 }
 
-Result<void> discard(const MountConfig& config, const std::string& store_path) {
+Result<void> discard(MountConfig config, const std::string& store_path) {
   if (!store_path.empty() && Store::directory(config) != store_path) {
+    config.store_dir = store_path;
     std::cout << "the arrays are files of " << store_path << ": nothing was removed there\n";
-    return {};
   }
   return Store::discard(config);
 }

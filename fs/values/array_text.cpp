@@ -83,7 +83,8 @@ class Printer {
       if (line_length + length(word) > line_width &&
           line_length > static_cast<std::int64_t>(indent.size())) {
         line.erase(line.find_last_not_of(' ') + 1);
-        out += line + '\n';
+        out += line;
+        out += '\n';
         line = indent;
       }
       line += word;
