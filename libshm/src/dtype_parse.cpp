@@ -192,7 +192,7 @@ Result<Dtype> parse_code(std::string_view whole, ByteOrder order, std::string_vi
   if (!count || !is_size_of(*kind, *count)) return not_a_dtype(whole, "there is no such size");
 
   const std::string_view rest = code.substr(digits);
-  if (is_time) return parse_time(whole, *kind, order, rest);
+  if (is_time && digits > 0) return parse_time(whole, *kind, order, rest);
   if (!rest.empty()) return not_a_dtype(whole);
   return DtypeBuilder::scalar(*kind, order, *kind == Kind::kUnicode ? *count * 4 : *count);
 }

@@ -128,7 +128,7 @@ class LiteralParser {
     while (!at_end()) {
       const char c = peek();
       if (c == '#') {
-        position_ = std::min(text_.find('\n', position_), text_.size());
+        position_ = std::min(text_.find_first_of("\r\n", position_), text_.size());
       } else if (c == '\\' && peek(1) == '\n') {
         position_ += 2;
       } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f') {
@@ -289,7 +289,8 @@ class LiteralParser {
     for (;;) {
       if (text_.substr(position_, closing.size()) == closing) break;
       const char c = peek();
-      if (at_end() || c == '\0' || (c == '\n' && !triple)) return error("a string without end");
+      const bool line_end = c == '\n' || c == '\r';
+      if (at_end() || c == '\0' || (line_end && !triple)) return error("a string without end");
       if (prefix.bytes && static_cast<unsigned char>(c) > 0x7f) return error("non-ASCII in bytes");
       if (c != '\\') {
         out.push_back(c);

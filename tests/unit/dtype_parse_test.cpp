@@ -163,9 +163,9 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Units, DtypeRefused,
     testing::Values(Refusal{"M8[]", "unit"}, Refusal{"M8[", "not a dtype"},
-                    Refusal{"M8]", "not a dtype"}, Refusal{"M8[ns", "not a dtype"},
-                    Refusal{"M8[ns]x", "not a dtype"}, Refusal{"M8[B]", "unit"},
-                    Refusal{"M8[NS]", "unit"}, Refusal{"M8[0s]", "unit"},
+                    Refusal{"M8]", "not a dtype"}, Refusal{"M[ns]", "not a dtype"},
+                    Refusal{"M8[ns", "not a dtype"}, Refusal{"M8[ns]x", "not a dtype"},
+                    Refusal{"M8[B]", "unit"}, Refusal{"M8[NS]", "unit"}, Refusal{"M8[0s]", "unit"},
                     Refusal{"M8[-1s]", "unit"}, Refusal{"M8[2147483648s]", "unit"},
                     Refusal{"M8[25]", "unit"}, Refusal{"M8[D/2]", "unit"},
                     Refusal{"M8[s]//3", "not a dtype"}, Refusal{"datetime64[fortnight]", "unit"},

@@ -196,18 +196,17 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Strings, LiteralRefused,
-    testing::Values(Refusal{"'", "without end"}, Refusal{"'abc", "without end"},
-                    Refusal{"'abc\"", "without end"}, Refusal{"'a\nb'", "without end"},
-                    Refusal{"'''abc''", "without end"}, Refusal{"'abc\\", "without end"},
-                    Refusal{"'abc\\'", "without end"}, Refusal{"r'\\'", "without end"},
-                    Refusal{std::string("'a\0b'", 5), "without end"},
-                    Refusal{"'\\x4'", "truncated escape"}, Refusal{"'\\u03b'", "truncated escape"},
-                    Refusal{"'\\U0001f98'", "truncated escape"},
-                    Refusal{"'\\N{BULLET}'", "by its name"}, Refusal{"'\\ud800'", "no character"},
-                    Refusal{"'\\U00110000'", "no character"},
-                    Refusal{"b'\xc3\xa9'", "non-ASCII in bytes"},
-                    Refusal{"'a' b'b'", "bytes beside a string"}, Refusal{"'\xff'", "not UTF-8"},
-                    Refusal{"'\xed\xa0\x80'", "not UTF-8"}));
+    testing::Values(
+        Refusal{"'", "without end"}, Refusal{"'abc", "without end"},
+        Refusal{"'abc\"", "without end"}, Refusal{"'a\nb'", "without end"},
+        Refusal{"'a\rb'", "without end"}, Refusal{"'''abc''", "without end"},
+        Refusal{"'abc\\", "without end"}, Refusal{"'abc\\'", "without end"},
+        Refusal{"r'\\'", "without end"}, Refusal{std::string("'a\0b'", 5), "without end"},
+        Refusal{"'\\x4'", "truncated escape"}, Refusal{"'\\u03b'", "truncated escape"},
+        Refusal{"'\\U0001f98'", "truncated escape"}, Refusal{"'\\N{BULLET}'", "by its name"},
+        Refusal{"'\\ud800'", "no character"}, Refusal{"'\\U00110000'", "no character"},
+        Refusal{"b'\xc3\xa9'", "non-ASCII in bytes"}, Refusal{"'a' b'b'", "bytes beside a string"},
+        Refusal{"'\xff'", "not UTF-8"}, Refusal{"'\xed\xa0\x80'", "not UTF-8"}));
 
 TEST(PythonRepr, ChoosesQuotesAsPythonDoes) {
   EXPECT_EQ(python_repr("a"), "'a'");
