@@ -112,10 +112,12 @@ class Printer {
     const std::uint64_t extent = view_.shape[axis];
     for (std::uint64_t index = 0; index < extent; ++index) {
       if (is_cut(extent) && index == options_.edge_items) {
-        out += indent + "..." + separator;
+        out += indent;
+        out += "..." + separator;
         index = extent - options_.edge_items;
       }
-      out += indent + text(axis + 1, element(at, axis, index), width - 1);
+      out += indent;
+      out += text(axis + 1, element(at, axis, index), width - 1);
       if (index + 1 != extent) {
         out += separator;
       }
