@@ -188,6 +188,7 @@ TEST_F(ArrayFile, ReplacesWhenAskedAndReadersKeepTheOld) {
 TEST_F(ArrayFile, IsCreatedOnceByManyThreads) {
   std::atomic<int> created = 0;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       const auto array = Array::create(path_, Dtype(), {1000});

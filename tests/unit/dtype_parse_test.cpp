@@ -120,7 +120,7 @@ TEST(DtypeStruct, OnlyNamelessVoidIsPadding) {
 TEST(DtypeStruct, NestsAsDeepAsLiteralsDo) {
   const auto nested = [](int depth) {
     std::string text = "'<f4'";
-    for (int i = 0; i < depth; ++i) text = "[('a', " + text + ")]";
+    for (int i = 0; i < depth; ++i) text.insert(0, "[('a', ").append(")]");
     return text;
   };
   EXPECT_EQ(parsed(nested(kMaxLiteralDepth / 2)).itemsize(), 4U);

@@ -45,8 +45,8 @@ std::string Fixture::bytes() const {
   return content.str();
 }
 
-void PrintTo(const Fixture& fixture, std::ostream* out) {
-  *out << fixture.file;
+std::ostream& operator<<(std::ostream& out, const Fixture& fixture) {
+  return out << fixture.file;
 }
 
 std::string fixture_name(const testing::TestParamInfo<Fixture>& info) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <shm/npy.hpp>
 #include <span>
 #include <string>
@@ -30,8 +31,8 @@ struct Fixture {
   [[nodiscard]] std::string bytes() const;
 };
 
-/// For GoogleTest's names of parametrised tests.
-void PrintTo(const Fixture& fixture, std::ostream* out);
+/// For GoogleTest, which shows parameters and names tests by them.
+std::ostream& operator<<(std::ostream& out, const Fixture& fixture);
 std::string fixture_name(const testing::TestParamInfo<Fixture>& info);
 
 const std::vector<Fixture>& fixtures();

@@ -72,7 +72,7 @@ TEST(NpyHeader, AlignsTheData) {
     EXPECT_EQ(header->size() % align, 0U);
     EXPECT_LE(header->size(), std::max<std::uint64_t>(align, 128));
     EXPECT_EQ(header->back(), '\n');
-    const auto layout = parse_npy(as_bytes(*header), header->size() + 60000 * 28 * 28 * 8);
+    const auto layout = parse_npy(as_bytes(*header), header->size() + 60000UL * 28 * 28 * 8);
     ASSERT_TRUE(layout) << layout.error().context;
     EXPECT_EQ(layout->data_offset, header->size());
     EXPECT_EQ(layout->shape, shape);
