@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <ctime>
+
+#include "replacement.hpp"
 
 namespace arrayfs {
 namespace {
@@ -114,6 +117,44 @@ bool is_stored(std::string_view name) {
   return std::ranges::count(kStored, name) != 0;
 }
 
+bool is_lifetime(std::string_view name) {
+  return name == "ttl" || name == "owner_pid";
+}
+
+// What a copy of a file brings along but what its new home tells by itself.
+bool is_told(std::string_view name) {
+  return name == "nbytes" || name == "dtype_name" || name == "version";
+}
+
+// Header or stored type of the file, or the reason why it has neither.
+void find_layout(ArrayFile& file, const std::string& prefix) {
+  if (!S_ISREG(file.attr.st_mode)) {
+    file.reason = "not a regular file";
+    return;
+  }
+  auto header = shm::read_npy(file.fd.get());
+  if (header && !header->dtype.is_object()) {
+    file.layout = std::move(*header);
+    return;
+  }
+  if (header) {
+    file.reason = "dtype object: pickled Python objects are never read";
+    return;
+  }
+  const RawType type = stored_type(file.fd.get(), prefix);
+  if (!type.dtype && !type.shape) {
+    file.reason = header.error().context;
+    return;
+  }
+  auto layout = type.layout(static_cast<std::uint64_t>(file.attr.st_size));
+  if (layout) {
+    file.layout = std::move(*layout);
+    file.typed_raw = true;
+  } else {
+    file.reason = layout.error().context;
+  }
+}
+
 }  // namespace
 
 Result<ArrayFile> inspect_array(shm::posix::Fd fd, const std::string& xattr_prefix) {
@@ -121,32 +162,13 @@ Result<ArrayFile> inspect_array(shm::posix::Fd fd, const std::string& xattr_pref
   if (!attr) {
     return tl::unexpected(attr.error());
   }
-  ArrayFile file{std::move(fd), *attr, std::nullopt, false, {}};
-  if (!S_ISREG(attr->st_mode)) {
-    file.reason = "not a regular file";
-    return file;
-  }
-  auto header = shm::read_npy(file.fd.get());
-  if (header) {
-    if (header->dtype.is_object()) {
-      file.reason = "dtype object: pickled Python objects are never read";
-      return file;
-    }
-    file.layout = std::move(*header);
-    return file;
-  }
-  const RawType type = stored_type(file.fd.get(), xattr_prefix);
-  if (!type.dtype && !type.shape) {
-    file.reason = header.error().context;
-    return file;
-  }
-  auto layout = type.layout(static_cast<std::uint64_t>(attr->st_size));
-  if (layout) {
-    file.layout = std::move(*layout);
-    file.typed_raw = true;
-  } else {
-    file.reason = layout.error().context;
-  }
+  ArrayFile file;
+  file.fd = std::move(fd);
+  file.attr = *attr;
+  find_layout(file, xattr_prefix);
+  file.version = version_of(file.fd.get(), xattr_prefix);
+  file.sealed = stored_value(file.fd.get(), xattr_prefix, "sealed").has_value();
+  file.lifetime = read_lifetime(file.fd.get(), xattr_prefix);
   return file;
 }
 
@@ -171,15 +193,31 @@ Result<std::string> array_xattr(const ArrayFile& file, std::string_view name) {
     if (name == "nbytes") {
       return std::to_string(layout.nbytes());
     }
+    if (name == "version") {
+      return std::to_string(file.version);
+    }
+  }
+  if (name == "sealed" && file.sealed) {
+    return "1";
+  }
+  if (name == "ttl" && file.lifetime.expires_at) {
+    return std::to_string(std::max<std::int64_t>(0, *file.lifetime.expires_at - time(nullptr)));
+  }
+  if (name == "owner_pid" && file.lifetime.owner) {
+    return std::to_string(file.lifetime.owner->pid);
   }
   return fail(ENODATA);
 }
 
 std::vector<std::string> array_xattr_names(const ArrayFile& file) {
-  if (!file.layout) {
-    return {};
+  std::vector<std::string> names;
+  for (const char* name : {"dtype", "dtype_name", "shape", "order", "offset", "nbytes", "version",
+                           "sealed", "ttl", "owner_pid"}) {
+    if (array_xattr(file, name)) {
+      names.emplace_back(name);
+    }
   }
-  return {"dtype", "dtype_name", "shape", "order", "offset", "nbytes"};
+  return names;
 }
 
 Result<void> set_array_xattr(const ArrayFile& file, std::string_view name, std::string_view value,
@@ -187,10 +225,13 @@ Result<void> set_array_xattr(const ArrayFile& file, std::string_view name, std::
   if (const auto now = array_xattr(file, name); now && *now == value) {
     return {};
   }
+  if (is_lifetime(name)) {
+    return set_lifetime(file.fd.get(), xattr_prefix, name, value);
+  }
   const bool has_header = file.layout && !file.typed_raw;
   if (!is_stored(name) || has_header) {
-    // A copy of a typed raw file brings what follows from its type before the type itself.
-    if ((name == "nbytes" || name == "dtype_name") && !file.layout) {
+    // A copy (cp -a, rsync -X) brings these, in any order, and is to stay quiet.
+    if (name == "version" || (is_told(name) && !file.layout)) {
       return {};
     }
     return fail(EINVAL, fmt::format("user.array.{} follows from the file and cannot be set", name));
@@ -216,6 +257,9 @@ Result<void> set_array_xattr(const ArrayFile& file, std::string_view name, std::
 
 Result<void> remove_array_xattr(const ArrayFile& file, std::string_view name,
                                 const std::string& xattr_prefix) {
+  if (is_lifetime(name) && array_xattr(file, name)) {
+    return set_lifetime(file.fd.get(), xattr_prefix, name, "");
+  }
   if (is_stored(name) && stored_value(file.fd.get(), xattr_prefix, name)) {
     const std::string stored = stored_name(xattr_prefix, name);
     return fremovexattr(file.fd.get(), stored.c_str()) == 0 ? Result<void>{} : fail_errno(stored);

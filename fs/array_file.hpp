@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "lifetime.hpp"
+
 namespace arrayfs {
 
 /// The names in `user.array.*` that this project owns; all others below it are refused.
@@ -24,6 +26,9 @@ struct ArrayFile {
   std::optional<shm::Layout> layout;  ///< of the array that the file is
   bool typed_raw = false;             ///< the type comes from xattrs, not from a header
   std::string reason;                 ///< why there is no layout
+  std::uint64_t version = 1;          ///< how often its name was given new content, from 1
+  bool sealed = false;                ///< nobody may open it for writing
+  Lifetime lifetime;
 };
 
 /// Looks at the regular file `fd`. `xattr_prefix` is the store's (Store::xattr_prefix).
@@ -38,8 +43,8 @@ struct ArrayFile {
 /// The short names that array_xattr() answers for this file.
 [[nodiscard]] std::vector<std::string> array_xattr_names(const ArrayFile& file);
 
-/// Gives a raw file a type: sets `dtype`, `shape`, `order` or `offset` on its backing file.
-/// On an array with a header, setting what is already so is accepted.
+/// Gives a raw file a type (`dtype`, `shape`, `order`, `offset`) or any file a lifetime (`ttl`,
+/// `owner_pid`), on its backing file. Setting what is already so is accepted.
 /// Errors: EINVAL when the value does not parse or does not fit, ENOTSUP without store xattrs.
 [[nodiscard]] shm::Result<void> set_array_xattr(const ArrayFile& file, std::string_view name,
                                                 std::string_view value,

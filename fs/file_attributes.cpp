@@ -20,19 +20,24 @@ bool is_reserved(const std::string& name, const std::string& prefix) {
 
 }  // namespace
 
+struct stat FileSystem::shown(struct stat st) {
+  // tmpfs with huge pages reports 2 MiB blocks: buffered readers would read as much for a header.
+  st.st_blksize = 4096;
+  return st;
+}
+
 Result<struct stat> FileSystem::get_attributes(NodeId node) {
-  return inodes_.fd(node).and_then([](int fd) {
-    return shm::posix::stat_at(fd, "", AT_EMPTY_PATH).map([](struct stat st) {
-      st.st_blksize = 4096;
-      return st;
-    });
-  });
+  return inodes_.fd(node).and_then(
+      [](int fd) { return shm::posix::stat_at(fd, "", AT_EMPTY_PATH).map(shown); });
 }
 
 Result<void> FileSystem::resize(NodeId node, std::uint64_t size,
                                 std::optional<std::uint64_t> handle) {
+  if (auto allowed = check_shrink(node, size, handle.has_value()); !allowed) {
+    return allowed;
+  }
   const auto bytes = static_cast<off_t>(size);
-  if (handle && !backing_) {
+  if (handle && !options_.backing) {
     return ftruncate(data_fd(*handle), bytes) == 0 ? Result<void>{} : fail(errno);
   }
   return proc_path(node).and_then([&](const std::string& path) -> Result<void> {
@@ -145,12 +150,11 @@ Result<void> FileSystem::set_xattr(NodeId node, const std::string& name, std::st
     if (!name.starts_with(kArrayXattr)) {
       return fail(EPERM);
     }
-    auto file = inspect(node);
+    const auto file = inspect(node);
     if (!file) {
       return fail(file.error().code == ENODATA ? EPERM : file.error().code);
     }
-    return set_array_xattr(*file, std::string_view(name).substr(kArrayXattr.size()), value,
-                           store_.xattr_prefix());
+    return set_own_xattr(node, *file, std::string_view(name).substr(kArrayXattr.size()), value);
   }
   return proc_path(node).and_then([&](const std::string& path) -> Result<void> {
     if (setxattr(path.c_str(), name.c_str(), value.data(), value.size(), flags) != 0) {
@@ -160,14 +164,34 @@ Result<void> FileSystem::set_xattr(NodeId node, const std::string& name, std::st
   });
 }
 
+Result<void> FileSystem::set_own_xattr(NodeId node, const ArrayFile& file, std::string_view name,
+                                       std::string_view value) {
+  if (name == "sealed") {
+    if (value != "0" && value != "1") {
+      return fail(EINVAL, "sealed: give 1 or 0");
+    }
+    return set_sealed(node, file, value == "1");
+  }
+  auto set = set_array_xattr(file, name, value, store_.xattr_prefix());
+  if (set && (name == "ttl" || name == "owner_pid")) {
+    if (auto fd = reopen(node, O_PATH)) {
+      options_.lifetime_set(std::move(*fd));
+    }
+  }
+  return set;
+}
+
 Result<void> FileSystem::remove_xattr(NodeId node, const std::string& name) {
   if (is_reserved(name, store_.xattr_prefix())) {
     if (!name.starts_with(kArrayXattr)) {
       return fail(ENODATA);
     }
     return inspect(node).and_then([&](const ArrayFile& file) {
-      return remove_array_xattr(file, std::string_view(name).substr(kArrayXattr.size()),
-                                store_.xattr_prefix());
+      const std::string_view own = std::string_view(name).substr(kArrayXattr.size());
+      if (own == "sealed" && file.sealed) {
+        return set_sealed(node, file, false);
+      }
+      return remove_array_xattr(file, own, store_.xattr_prefix());
     });
   }
   return proc_path(node).and_then([&](const std::string& path) -> Result<void> {

@@ -62,12 +62,6 @@ Result<Fd> open_name(int parent_fd, const char* name) {
   return fail(errno);
 }
 
-// What stat shows: tmpfs with huge pages reports 2 MiB blocks, and buffered readers would read as
-// much to see a header.
-void show(struct stat& st) {
-  st.st_blksize = 4096;
-}
-
 bool is_writable(int flags) {
   return (flags & O_ACCMODE) != O_RDONLY;
 }
@@ -82,17 +76,17 @@ Result<void> check(int result) {
 }  // namespace
 
 Result<FileSystem> FileSystem::create(const Store& store, StateMemory& memory,
-                                      std::optional<Backing> backing) {
+                                      ServeOptions options) {
   umask(0);
   if (geteuid() == 0 && prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0) {
     return fail_errno("securebits");
   }
-  auto release = backing ? backing->release : [](std::int32_t) {};
+  auto release = options.backing ? options.backing->release : [](std::int32_t) {};
   auto inodes = InodeTable::create(memory, store.root_fd(), std::move(release));
   if (!inodes) {
     return tl::unexpected(inodes.error());
   }
-  return FileSystem(store, std::move(*inodes), std::move(backing));
+  return FileSystem(store, std::move(*inodes), std::move(options));
 }
 
 // ---- names
@@ -110,8 +104,7 @@ Result<Entry> FileSystem::enter(int parent_fd, const char* name) {
   if (!node) {
     return tl::unexpected(node.error());
   }
-  show(*st);
-  return Entry{*node, (*inodes_.find(*node))->generation, *st};
+  return Entry{*node, (*inodes_.find(*node))->generation, shown(*st)};
 }
 
 Result<Entry> FileSystem::lookup(NodeId parent, const char* name) {
@@ -176,7 +169,18 @@ Result<Entry> FileSystem::link(NodeId node, NodeId new_parent, const char* new_n
 }
 
 Result<void> FileSystem::unlink(NodeId parent, const char* name) {
-  return inodes_.fd(parent).and_then([&](int fd) { return check(unlinkat(fd, name, 0)); });
+  const auto fd = inodes_.fd(parent);
+  if (!fd) {
+    return tl::unexpected(fd.error());
+  }
+  const auto gone = shm::posix::stat_at(*fd, name, AT_SYMLINK_NOFOLLOW);
+  if (unlinkat(*fd, name, 0) != 0) {
+    return fail(errno);
+  }
+  if (gone && gone->st_nlink == 1) {
+    inodes_.lost_name(gone->st_ino);
+  }
+  return {};
 }
 
 Result<void> FileSystem::remove_directory(NodeId parent, const char* name) {
@@ -191,7 +195,14 @@ Result<void> FileSystem::rename(NodeId parent, const char* name, NodeId new_pare
   if (!to) {
     return tl::unexpected(to.error());
   }
-  return check(renameat2(*from, name, *to, new_name, flags));
+  const auto target = shm::posix::stat_at(*to, new_name, AT_SYMLINK_NOFOLLOW);
+  if (renameat2(*from, name, *to, new_name, flags) != 0) {
+    return fail(errno);
+  }
+  if (target && target->st_nlink == 1 && (flags & RENAME_EXCHANGE) == 0) {
+    inodes_.lost_name(target->st_ino);
+  }
+  return {};
 }
 
 Result<std::string> FileSystem::read_link(NodeId node) {
@@ -258,7 +269,7 @@ Result<Fd> FileSystem::reopen(NodeId node, int flags) {
 }
 
 Result<Fd> FileSystem::job_fd(NodeId node, std::uint64_t handle, int access) {
-  if (backing_) {
+  if (options_.backing) {
     return reopen(node, access);
   }
   Fd copy(fcntl(data_fd(handle), F_DUPFD_CLOEXEC, 0));
@@ -276,7 +287,7 @@ Result<std::int32_t> FileSystem::backing_id(NodeId node) {
   }
   if ((*inode)->backing_id == 0) {
     // Kept until FORGET: an inode that is open cannot change its backing id.
-    const auto id = backing_->acquire(*fd);
+    const auto id = options_.backing->acquire(*fd);
     if (!id) {
       return id;
     }
@@ -286,8 +297,17 @@ Result<std::int32_t> FileSystem::backing_id(NodeId node) {
 }
 
 Result<OpenFile> FileSystem::open(NodeId node, int flags) {
+  if (is_writable(flags) || (flags & O_TRUNC) != 0) {
+    auto ready = check_writable(node);
+    if (ready && (flags & O_TRUNC) != 0) {
+      ready = make_room_for_overwrite(node);
+    }
+    if (!ready) {
+      return tl::unexpected(ready.error());
+    }
+  }
   OpenFile file;
-  if (backing_) {
+  if (options_.backing) {
     const auto id = backing_id(node);
     if (!id) {
       return tl::unexpected(id.error());
@@ -333,7 +353,7 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
     return tl::unexpected(entry.error());
   }
   OpenFile file;
-  if (backing_) {
+  if (options_.backing) {
     const auto id = backing_id(entry->node);
     if (!id) {
       inodes_.forget(entry->node, 1);
@@ -348,7 +368,7 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
 }
 
 void FileSystem::release(NodeId node, std::uint64_t handle, int flags) {
-  if (!backing_) {
+  if (!options_.backing) {
     close(data_fd(handle));
   }
   inodes_.released(node, is_writable(flags));

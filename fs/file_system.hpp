@@ -19,6 +19,7 @@
 
 #include "array_file.hpp"
 #include "inode_table.hpp"
+#include "reservation.hpp"
 #include "store.hpp"
 
 namespace arrayfs {
@@ -68,10 +69,19 @@ struct Backing {
   std::function<void(std::int32_t)> release;
 };
 
+/// How files are served.
+struct ServeOptions {
+  std::optional<Backing> backing;
+  bool reserve_space = true;  ///< false: holes stay holes, as on tmpfs (`--sparse`)
+  std::string device;         ///< of the mount, as /proc/PID/maps shows it
+  /// Told when a lifetime was set or changed.
+  std::function<void(shm::posix::Fd path_fd)> lifetime_set = [](const shm::posix::Fd&) {};
+};
+
 class FileSystem {
  public:
   [[nodiscard]] static shm::Result<FileSystem> create(const Store& store, StateMemory& memory,
-                                                      std::optional<Backing> backing);
+                                                      ServeOptions options);
 
   // Names.
   [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name);
@@ -97,6 +107,9 @@ class FileSystem {
   [[nodiscard]] shm::Result<void> read_directory(std::uint64_t handle, std::uint64_t offset,
                                                  const std::function<bool(const DirEntry&)>& emit);
 
+  /// The attributes of a file of the store as the mount shows them.
+  [[nodiscard]] static struct stat shown(struct stat st);
+
   // Attributes. `handle` is that of an open file, when the caller has one.
   [[nodiscard]] shm::Result<struct stat> get_attributes(NodeId node);
   [[nodiscard]] shm::Result<struct stat> set_attributes(NodeId node, const AttrChange& change,
@@ -107,6 +120,13 @@ class FileSystem {
   [[nodiscard]] shm::Result<void> set_xattr(NodeId node, const std::string& name,
                                             std::string_view value, int flags);
   [[nodiscard]] shm::Result<void> remove_xattr(NodeId node, const std::string& name);
+  /// What must be allocated before the attributes `st` may be shown to a program that could map
+  /// the file next, or before a writer may close it.
+  [[nodiscard]] std::optional<Reservation> missing_space(NodeId node, const struct stat& st);
+  /// The allocation that a growth to `size` needs; it also sets the size.
+  [[nodiscard]] shm::Result<std::optional<Reservation>> growth(NodeId node, std::uint64_t size);
+  /// From now on holes of the file are meant.
+  void want_holes(NodeId node);
   [[nodiscard]] shm::Result<struct statvfs> statistics() const { return store_.usage(); }
 
   // Files. `flags` are those of open(2).
@@ -124,14 +144,24 @@ class FileSystem {
   /// The file as an array: a fresh look at its header and xattrs.
   [[nodiscard]] shm::Result<ArrayFile> inspect(NodeId node);
 
-  [[nodiscard]] bool passthrough() const { return backing_.has_value(); }
+  [[nodiscard]] bool passthrough() const { return options_.backing.has_value(); }
+  /// The node of a file of the store, when the kernel knows it.
+  [[nodiscard]] std::optional<NodeId> find_by_ino(std::uint64_t ino) const {
+    return inodes_.find_by_ino(ino);
+  }
+  /// Files without a name that somebody still uses, and the bytes that they hold.
+  struct Nameless {
+    std::uint64_t files = 0;
+    std::uint64_t bytes = 0;
+  };
+  [[nodiscard]] Nameless nameless() const;
   [[nodiscard]] const Store& store() const { return store_; }
   [[nodiscard]] const State& state() const { return inodes_.state(); }
   [[nodiscard]] shm::Result<Inode*> find(NodeId node) { return inodes_.find(node); }
 
  private:
-  FileSystem(const Store& store, InodeTable inodes, std::optional<Backing> backing)
-      : store_(store), inodes_(std::move(inodes)), backing_(std::move(backing)) {}
+  FileSystem(const Store& store, InodeTable inodes, ServeOptions options)
+      : store_(store), inodes_(std::move(inodes)), options_(std::move(options)) {}
 
   [[nodiscard]] shm::Result<shm::posix::Fd> reopen(NodeId node, int flags);
   [[nodiscard]] shm::Result<Entry> enter(int parent_fd, const char* name);
@@ -139,10 +169,18 @@ class FileSystem {
   [[nodiscard]] shm::Result<std::int32_t> backing_id(NodeId node);
   [[nodiscard]] shm::Result<void> resize(NodeId node, std::uint64_t size,
                                          std::optional<std::uint64_t> handle);
+  [[nodiscard]] shm::Result<void> check_writable(NodeId node);
+  [[nodiscard]] shm::Result<void> make_room_for_overwrite(NodeId node);
+  [[nodiscard]] shm::Result<void> check_shrink(NodeId node, std::uint64_t size, bool by_handle);
+  [[nodiscard]] bool is_array(NodeId node);
+  [[nodiscard]] bool is_mapped(NodeId node);
+  [[nodiscard]] shm::Result<void> set_own_xattr(NodeId node, const ArrayFile& file,
+                                                std::string_view name, std::string_view value);
+  [[nodiscard]] shm::Result<void> set_sealed(NodeId node, const ArrayFile& file, bool sealed);
 
   const Store& store_;
   InodeTable inodes_;
-  std::optional<Backing> backing_;
+  ServeOptions options_;
 };
 
 }  // namespace arrayfs

@@ -344,6 +344,18 @@ void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t size, off_t offs
 
 // ---- attributes
 
+// Allocates beside the session's thread, then shows what the file has become.
+void reserve_then_show(fuse_req_t request, NodeId node, Reservation reservation,
+                       Reservation::OnFailure on_failure) {
+  answer_later(request, [=, reservation = std::move(reservation)] {
+    const auto st = reservation.run(on_failure);
+    if (!st) {
+      return refuse(request, st.error());
+    }
+    reply_attr(request, node, FileSystem::shown(*st));
+  });
+}
+
 void op_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
   answer(
       request,
@@ -351,7 +363,16 @@ void op_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
         return ControlTree::owns(node) ? control_of(request).get_attributes(node)
                                        : files_of(request).get_attributes(node);
       },
-      [&](const struct stat& st) { reply_attr(request, node, st); });
+      [&](const struct stat& st) {
+        // A program that extended the file past the daemon asks for its size before it maps it.
+        auto missing =
+            ControlTree::owns(node) ? std::nullopt : files_of(request).missing_space(node, st);
+        if (missing) {
+          return reserve_then_show(request, node, std::move(*missing),
+                                   Reservation::OnFailure::kLeave);
+        }
+        reply_attr(request, node, st);
+      });
 }
 
 AttrChange attr_change(const struct stat& st, int to_set) {
@@ -389,10 +410,26 @@ void op_setattr(fuse_req_t request, fuse_ino_t node, struct stat* attr, int to_s
   }
   const std::optional<std::uint64_t> handle =
       info != nullptr ? std::optional<std::uint64_t>(info->fh) : std::nullopt;
+  AttrChange change = attr_change(*attr, to_set);
   answer(
       request,
-      [&] { return files_of(request).set_attributes(node, attr_change(*attr, to_set), handle); },
-      [&](const struct stat& st) { reply_attr(request, node, st); });
+      [&]() -> Result<std::optional<Reservation>> {
+        return change.size ? files_of(request).growth(node, *change.size) : std::nullopt;
+      },
+      [&](std::optional<Reservation>& growth) {
+        if (growth) {
+          change.size.reset();  // the allocation sets it
+        }
+        const auto st = files_of(request).set_attributes(node, change, handle);
+        if (!st) {
+          return refuse(request, st.error());
+        }
+        if (growth) {
+          return reserve_then_show(request, node, std::move(*growth),
+                                   Reservation::OnFailure::kCutBack);
+        }
+        reply_attr(request, node, *st);
+      });
 }
 
 // Size 0 asks how long the value is.
@@ -472,6 +509,13 @@ void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {
   });
 }
 
+// Data changes through this mount alone, so the kernel may keep it. A writer's close() is told, so
+// that it can fail when the space for what was written past the daemon is not there.
+void serve_as(fuse_file_info& info) {
+  info.keep_cache = 1;
+  info.noflush = (info.flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
+}
+
 void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   if (ControlTree::owns(node)) {
     guarded(request, [&] { open_view(request, node, *info); });
@@ -481,8 +525,7 @@ void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
       request, [&] { return files_of(request).open(node, info->flags); },
       [&](const OpenFile& file) {
         info->fh = file.handle;
-        info->keep_cache = 1;  // data changes through this mount alone
-        info->noflush = 1;
+        serve_as(*info);
         if (KernelProtocol::reply_open(request, *info, file.backing_id) == -ENOENT) {
           files_of(request).release(node, file.handle, info->flags);
         }
@@ -502,13 +545,32 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t m
       [&](const std::pair<Entry, OpenFile>& made) {
         const auto& [entry, file] = made;
         info->fh = file.handle;
-        info->keep_cache = 1;
-        info->noflush = 1;
+        serve_as(*info);
         if (KernelProtocol::reply_create(request, entry_param(entry), *info, file.backing_id) ==
             -ENOENT) {
           files_of(request).release(entry.node, file.handle, info->flags);
           files_of(request).forget(entry.node, 1);
         }
+      });
+}
+
+void op_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
+  if (ControlTree::owns(node)) {
+    fuse_reply_err(request, 0);
+    return;
+  }
+  answer(
+      request, [&] { return files_of(request).get_attributes(node); },
+      [&](const struct stat& st) {
+        auto missing = files_of(request).missing_space(node, st);
+        if (!missing) {
+          fuse_reply_err(request, 0);
+          return;
+        }
+        answer_later(request, [request, missing = std::move(*missing)] {
+          const auto done = missing.run(Reservation::OnFailure::kCutBack);
+          fuse_reply_err(request, done ? 0 : done.error().code);
+        });
       });
 }
 
@@ -568,6 +630,9 @@ void op_fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, o
     auto fd = job_fd(request, node, *info, O_RDWR);
     if (!fd) {
       return refuse(request, fd.error());
+    }
+    if ((mode & FALLOC_FL_PUNCH_HOLE) != 0) {
+      files_of(request).want_holes(node);
     }
     answer_later(request, [=, fd = std::move(*fd)] {
       const int result = fallocate(fd.get(), mode, offset, length);
@@ -674,6 +739,7 @@ const fuse_lowlevel_ops& fuse_operations() {
     ops.create = op_create;
     ops.read = op_read;
     ops.write = op_write;
+    ops.flush = op_flush;
     ops.release = op_release;
     ops.fsync = op_fsync;
     ops.opendir = op_opendir;

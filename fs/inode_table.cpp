@@ -135,6 +135,8 @@ Result<NodeId> InodeTable::intern(Fd path_fd, const struct stat& st) {
   inode.backing_id = 0;
   inode.opens = 0;
   inode.writers = 0;
+  inode.flags = 0;
+  inode.promised_bytes = 0;
   inode.mode = st.st_mode & S_IFMT;
   inode.handle_bytes = 0;
   if (handles_usable_) {
@@ -174,6 +176,7 @@ Result<int> InodeTable::fd(NodeId node) {
 void InodeTable::opened(NodeId node, bool writable) {
   Inode& inode = inodes_[node];
   ++inode.opens;
+  inode.flags |= kOpenedBefore;
   inode.writers += writable ? 1 : 0;
   ++state_.open_files;
 }
@@ -187,6 +190,25 @@ void InodeTable::released(NodeId node, bool writable) {
   inode.writers -= writable && inode.writers > 0 ? 1 : 0;
   --state_.open_files;
   free_if_unused(static_cast<std::uint32_t>(node));
+}
+
+void InodeTable::lost_name(std::uint64_t ino) {
+  if (const std::uint32_t slot = find_slot(ino); slot != 0) {
+    inodes_[slot].flags |= kNameless;
+  }
+}
+
+std::optional<NodeId> InodeTable::find_by_ino(std::uint64_t ino) const {
+  const std::uint32_t slot = find_slot(ino);
+  return slot != 0 ? std::optional<NodeId>(slot) : std::nullopt;
+}
+
+void InodeTable::each_nameless(const std::function<void(const Inode&)>& visit) const {
+  for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
+    if (inodes_[slot].lookups != 0 && (inodes_[slot].flags & kNameless) != 0) {
+      visit(inodes_[slot]);
+    }
+  }
 }
 
 std::uint32_t InodeTable::find_slot(std::uint64_t ino) const {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <shm/error.hpp>
 #include <shm/posix.hpp>
 #include <vector>
@@ -45,6 +46,12 @@ class InodeTable {
   /// Counts an open file description, and its end.
   void opened(NodeId node, bool writable);
   void released(NodeId node, bool writable);
+
+  /// The last name of the file was removed; its memory stays until nobody uses it.
+  void lost_name(std::uint64_t ino);
+  [[nodiscard]] std::optional<NodeId> find_by_ino(std::uint64_t ino) const;
+  /// Calls `visit` with each file that lost its name.
+  void each_nameless(const std::function<void(const Inode&)>& visit) const;
 
   [[nodiscard]] const State& state() const { return state_; }
 

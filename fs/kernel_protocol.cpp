@@ -51,8 +51,7 @@ fuse_open_out open_out(const fuse_file_info& file, std::int32_t backing_id) {
   fuse_open_out out{};
   out.fh = file.fh;
   if (backing_id > 0) {
-    // No FLUSH: close(2) has nothing to tell us, data goes past the daemon (since Linux 5.16).
-    out.open_flags = kOpenPassthrough | FOPEN_NOFLUSH;
+    out.open_flags = kOpenPassthrough | (file.noflush ? FOPEN_NOFLUSH : 0U);
     std::memcpy(&out.padding, &backing_id, sizeof backing_id);
     return out;
   }

@@ -23,6 +23,7 @@ struct MountConfig {
   Io io = Io::kAuto;
   std::string huge = "within_size";  ///< the tmpfs option: never, within_size, always, advise
   mode_t root_mode = 01777;          ///< of a new store's root directory
+  bool sparse = false;               ///< do not reserve the pages of holes
   bool show_control = false;         ///< list `.arrayfs` in the root directory
   bool foreground = false;
   std::string log_file;  ///< empty: stderr in the foreground, otherwise syslog

@@ -18,6 +18,9 @@ struct MountStatus {
   std::uint64_t capacity_bytes = 0;
   std::uint64_t used_bytes = 0;
   std::uint64_t free_bytes = 0;
+  bool sparse = false;               ///< holes are not filled
+  std::uint64_t nameless_files = 0;  ///< old versions and removed files that are still in use
+  std::uint64_t nameless_bytes = 0;
   std::uint64_t nodes = 0;  ///< names and files that the kernel holds on to
   std::uint64_t open_files = 0;
   std::int64_t uptime_seconds = 0;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdarg>
@@ -15,6 +14,7 @@
 
 #include "fuse_ops.hpp"
 #include "mount_point.hpp"
+#include "processes.hpp"
 #include "version.hpp"
 
 namespace arrayfs {
@@ -45,16 +45,19 @@ __attribute__((format(printf, 2, 0))) void log_of_fuse(fuse_log_level level, con
   spdlog::log(level <= FUSE_LOG_WARNING ? spdlog::level::debug : spdlog::level::trace, "{}", text);
 }
 
-// Waits for the signals that ask the daemon to stop, on a thread of its own, and gets the session's
-// thread out of its blocking read.
+// Waits for the signals that ask the daemon to stop, on a thread of its own.
 class StopSignals {
  public:
-  explicit StopSignals(fuse_session* session) : session_(session), reader_(pthread_self()) {
-    struct sigaction nothing {};
-    nothing.sa_handler = [](int) {};
-    sigaction(SIGUSR1, &nothing, nullptr);
+  explicit StopSignals(std::function<void()> stop) : stop_(std::move(stop)) {
     thread_ = std::thread([this] { wait(); });
   }
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+  ~StopSignals() {
+    pthread_kill(thread_.native_handle(), kFinished);
+    thread_.join();
+  }
+
   /// From here on the signals wait for an object of this class to come.
   static sigset_t block() {
     sigset_t signals;
@@ -65,14 +68,6 @@ class StopSignals {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     return signals;
   }
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-
-  ~StopSignals() {
-    finished_ = true;
-    pthread_kill(thread_.native_handle(), kFinished);
-    thread_.join();
-  }
 
  private:
   static constexpr int kFinished = SIGUSR2;
@@ -80,23 +75,14 @@ class StopSignals {
   void wait() {
     int signal = 0;
     sigwait(&signals_, &signal);
-    if (signal == kFinished) {
-      return;
-    }
-    spdlog::info("signal {}: unmounting", signal);
-    fuse_session_exit(session_);
-    // A signal before the read blocks would be lost: it is sent until the loop has ended.
-    const timespec pause{0, 5'000'000};
-    while (!finished_) {
-      pthread_kill(reader_, SIGUSR1);
-      nanosleep(&pause, nullptr);
+    if (signal != kFinished) {
+      spdlog::info("signal {}: unmounting", signal);
+      stop_();
     }
   }
 
-  fuse_session* session_;
-  pthread_t reader_;
+  std::function<void()> stop_;
   sigset_t signals_ = block();
-  std::atomic<bool> finished_{false};
   std::thread thread_;
 };
 
@@ -159,6 +145,10 @@ Session::Session(const MountConfig& config, Store store)
       protocol_({config.io != Io::kCached, store_.stack_depth()}) {}
 
 Session::~Session() {
+  if (mailbox_) {
+    mailbox_->close();
+  }
+  reaper_.reset();
   executor_.reset();  // its jobs reply to requests of the session
   if (session_ != nullptr) {
     fuse_session_unmount(session_);
@@ -236,20 +226,44 @@ Result<void> Session::choose_plane() {
   if (config_.io == Io::kCached) {
     plane_reason_ = "asked for with --io cached";
   }
+  return start_serving(std::move(backing));
+}
+
+Result<void> Session::start_serving(std::optional<Backing> backing) {
   auto memory = StateMemory::create(kMaxInodes);
   if (!memory) {
     return tl::unexpected(memory.error());
   }
   memory_.emplace(std::move(*memory));
   memory_->state().started_at = time(nullptr);
-  auto files = FileSystem::create(store_, *memory_, std::move(backing));
+
+  ServeOptions options;
+  options.backing = std::move(backing);
+  options.reserve_space = !config_.sparse;
+  options.device = device_of_mount(config_.mountpoint);
+  options.lifetime_set = [this](Fd path_fd) { reaper_->watch(std::move(path_fd)); };
+  auto files = FileSystem::create(store_, *memory_, std::move(options));
   if (!files) {
     return tl::unexpected(files.error());
   }
   files_.emplace(std::move(*files));
   control_.emplace(*files_, [this] { return status(); });
   executor_.emplace(kExecutorThreads);
+  mailbox_.emplace();
+  reaper_.emplace(store_, [this](const Reaper::Removal& removal) {
+    mailbox_->post([this, removal] { forget_removed(removal); });
+  });
   return {};
+}
+
+// The kernel may still know the name. Telling it takes the directory's lock, which a request that
+// waits for this thread may hold: so another thread tells.
+void Session::forget_removed(const Reaper::Removal& removal) {
+  if (const auto parent = files_->find_by_ino(removal.parent_ino)) {
+    executor_->run(Executor::Job([this, parent = *parent, name = removal.name] {
+      fuse_lowlevel_notify_inval_entry(session_, parent, name.data(), name.size());
+    }));
+  }
 }
 
 int Session::next_request(fuse_buf& buffer) {
@@ -261,7 +275,7 @@ int Session::next_request(fuse_buf& buffer) {
 }
 
 Result<void> Session::loop() {
-  const StopSignals signals(session_);
+  const StopSignals signals([this] { mailbox_->post([this] { fuse_session_exit(session_); }); });
   fuse_buf buffer{};
   int result = 0;
   while (!fuse_session_exited(session_)) {
@@ -269,7 +283,9 @@ Result<void> Session::loop() {
     if (result < 0 && result != -EINTR && result != -EAGAIN) {
       break;
     }
+    mailbox_->run_pending();
   }
+  mailbox_->close();
   free(buffer.mem);
   if (result < 0 && result != -EINTR && result != -EAGAIN) {
     return fail(-result, "reading from /dev/fuse");
@@ -293,6 +309,10 @@ MountStatus Session::status() const {
     status.free_bytes = usage->f_bfree * usage->f_frsize;
     status.used_bytes = status.capacity_bytes - status.free_bytes;
   }
+  status.sparse = config_.sparse;
+  const FileSystem::Nameless nameless = files_->nameless();
+  status.nameless_files = nameless.files;
+  status.nameless_bytes = nameless.bytes;
   status.nodes = files_->state().nodes;
   status.open_files = files_->state().open_files;
   status.uptime_seconds = time(nullptr) - files_->state().started_at;

@@ -14,7 +14,9 @@
 #include "executor.hpp"
 #include "file_system.hpp"
 #include "kernel_protocol.hpp"
+#include "mailbox.hpp"
 #include "mount_config.hpp"
+#include "reaper.hpp"
 #include "state_memory.hpp"
 #include "store.hpp"
 
@@ -43,8 +45,10 @@ class Session {
   [[nodiscard]] shm::Result<void> mount();
   [[nodiscard]] shm::Result<void> negotiate();
   [[nodiscard]] shm::Result<void> choose_plane();
+  [[nodiscard]] shm::Result<void> start_serving(std::optional<Backing> backing);
   [[nodiscard]] shm::Result<void> loop();
   [[nodiscard]] int next_request(fuse_buf& buffer);
+  void forget_removed(const Reaper::Removal& removal);
 
   const MountConfig& config_;
   Store store_;
@@ -53,6 +57,8 @@ class Session {
   std::optional<FileSystem> files_;
   std::optional<ControlTree> control_;
   std::optional<Executor> executor_;
+  std::optional<Mailbox> mailbox_;
+  std::optional<Reaper> reaper_;
   fuse_session* session_ = nullptr;
   std::string plane_reason_;
 };

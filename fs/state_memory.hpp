@@ -12,17 +12,26 @@
 
 namespace arrayfs {
 
+/// Bits of Inode::flags.
+enum InodeFlag : std::uint32_t {
+  kOpenedBefore = 1,  ///< may be mapped by a program that closed its descriptor
+  kHolesWanted = 2,   ///< a program punched holes: they are not filled again
+  kNameless = 4,      ///< its last name went: an old version, or removed
+};
+
 /// What the kernel was told of one file, directory or other node of the store.
 struct Inode {
-  std::uint64_t ino;         ///< st_ino in the store
-  std::uint64_t lookups;     ///< references that the kernel holds; 0: the slot is free
-  std::uint64_t generation;  ///< of the slot: counts its uses
-  std::int32_t fd;           ///< O_PATH; -1 while only the handle is kept
-  std::int32_t backing_id;   ///< registered with the kernel; 0: none
-  std::uint32_t opens;       ///< open file descriptions
-  std::uint32_t writers;     ///< of those, the writable ones
-  std::uint32_t next;        ///< slot of the next in the same bucket, or of the next free one
-  std::uint32_t mode;        ///< file type, S_IFMT
+  std::uint64_t ino;             ///< st_ino in the store
+  std::uint64_t lookups;         ///< references that the kernel holds; 0: the slot is free
+  std::uint64_t generation;      ///< of the slot: counts its uses
+  std::int32_t fd;               ///< O_PATH; -1 while only the handle is kept
+  std::int32_t backing_id;       ///< registered with the kernel; 0: none
+  std::uint32_t opens;           ///< open file descriptions
+  std::uint32_t writers;         ///< of those, the writable ones
+  std::uint32_t next;            ///< slot of the next in the same bucket, or of the next free one
+  std::uint32_t mode;            ///< file type, S_IFMT
+  std::uint32_t flags;           ///< InodeFlag
+  std::uint64_t promised_bytes;  ///< size up to which every page was seen to be reserved
   std::uint32_t handle_type;
   std::uint32_t handle_bytes;  ///< used of `handle`; 0: the store has no handles
   std::uint8_t handle[24];     ///< name_to_handle_at

@@ -25,7 +25,9 @@ constexpr char kArraysDir[] = "arrays";
 constexpr char kPrivateDir[] = "private";
 constexpr char kDirectoryPrivate[] = ".arrayfs";  // hidden by the control tree of that name
 
-std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string parent_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
 
 // Makes `path` or takes it as it is, provided that it is ours and nobody else can enter it.
 Result<void> make_private_directory(const std::string& path) {

@@ -204,6 +204,8 @@ void add_mount_command(CLI::App& app, Action& action) {
                    ? std::string()
                    : "give an octal mode, as 0755";
       });
+  command->add_flag("--sparse", config.sparse,
+                    "Let files have holes; touching one when memory is full is then SIGBUS");
   command->add_flag("--show-control", config.show_control, "List .arrayfs in the root directory");
   command->add_flag("--foreground", config.foreground, "Stay in the foreground, log to stderr");
   command->add_option("--log-file", config.log_file,

@@ -1,17 +1,16 @@
 // `arrayfs umount`: takes the mount away, waits for its daemon, and says where the arrays are.
-#include <dirent.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
 #include <iostream>
 #include <map>
 #include <shm/posix.hpp>
 
 #include "../mount_config.hpp"
+#include "../processes.hpp"
 #include "../store.hpp"
 #include "../text.hpp"
 #include "commands.hpp"
@@ -25,7 +24,6 @@ using shm::Result;
 using shm::posix::Fd;
 
 constexpr int kDaemonTimeoutMs = 30'000;
-constexpr size_t kMaxMapsBytes = 64U << 20;
 constexpr char kExamples[] = R"(
 Examples:
   arrayfs umount /mnt/arrays             the arrays stay in memory for the next mount
@@ -37,49 +35,11 @@ struct UmountArguments {
   bool lazy = false;
 };
 
-bool uses(const std::string& process, const std::string& mountpoint) {
-  const auto below = [&](const std::string& path) {
-    return path == mountpoint || path.starts_with(mountpoint + "/");
-  };
-  std::error_code error;
-  for (const char* link : {"/cwd", "/root"}) {
-    if (below(std::filesystem::read_symlink(process + link, error).string())) {
-      return true;
-    }
-  }
-  for (std::filesystem::directory_iterator fd(process + "/fd", error), end; !error && fd != end;
-       fd.increment(error)) {
-    std::error_code gone;
-    if (below(std::filesystem::read_symlink(fd->path(), gone).string())) {
-      return true;
-    }
-  }
-  const auto maps = shm::posix::read_file(process + "/maps", kMaxMapsBytes);
-  return maps && maps->find(" " + mountpoint + "/") != std::string::npos;
-}
-
-// `pid 12 (python3), pid 15 (bash)`: who keeps the mount busy, as far as this user may see.
-std::string holders(const std::string& mountpoint) {
-  std::string text;
-  std::error_code error;
-  for (std::filesystem::directory_iterator at("/proc", error), end; !error && at != end;
-       at.increment(error)) {
-    const std::string pid = at->path().filename();
-    if (pid.find_first_not_of("0123456789") != std::string::npos || !uses(at->path(), mountpoint)) {
-      continue;
-    }
-    const auto command = shm::posix::read_file(at->path() / "comm", 256);
-    fmt::format_to(std::back_inserter(text), "{}pid {} ({})", text.empty() ? "" : ", ", pid,
-                   command ? printable(command->substr(0, command->find('\n'))) : "?");
-  }
-  return text.empty() ? "somebody" : text;
-}
-
 Result<void> take_away(const std::string& mountpoint, bool lazy) {
   auto gone = unmount(mountpoint, lazy);
   if (!gone && gone.error().code == EBUSY) {
     return fail(EBUSY, fmt::format("{}: in use by {}; end that, or give --lazy", mountpoint,
-                                   holders(mountpoint)));
+                                   describe(users_of(mountpoint))));
   }
   return gone;
 }

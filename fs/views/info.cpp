@@ -32,6 +32,14 @@ std::string describe(const ViewInput& input) {
   line("mode", fmt::format("{:04o}", file.attr.st_mode & 07777U));
   line("owner", fmt::format("{}:{}", file.attr.st_uid, file.attr.st_gid));
   line("modified", utc_time(file.attr.st_mtim));
+  line("version", std::to_string(file.version));
+  line("sealed", file.sealed ? "yes" : "no");
+  if (const auto ttl = array_xattr(file, "ttl")) {
+    line("ttl", *ttl + " s");
+  }
+  if (file.lifetime.owner) {
+    line("owner_pid", std::to_string(file.lifetime.owner->pid));
+  }
   line("open", fmt::format("{} ({} for writing)", input.opens, input.writers));
   if (file.layout) {
     text += '\n';

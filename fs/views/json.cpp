@@ -34,6 +34,14 @@ std::string describe(const ViewInput& input) {
   json["gid"] = file.attr.st_gid;
   json["modified"] = utc_time(file.attr.st_mtim);
   json["modified_s"] = file.attr.st_mtim.tv_sec;
+  json["version"] = file.version;
+  json["sealed"] = file.sealed;
+  if (file.lifetime.expires_at) {
+    json["expires_at"] = *file.lifetime.expires_at;
+  }
+  if (file.lifetime.owner) {
+    json["owner_pid"] = file.lifetime.owner->pid;
+  }
   json["open"] = input.opens;
   json["writers"] = input.writers;
   // Names come from files: bytes that are no UTF-8 are replaced, never thrown over.

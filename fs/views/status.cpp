@@ -60,6 +60,9 @@ class Status final : public Report {
         "used_bytes: {}\n"
         "free_bytes: {}\n"
         "use: {} of {}\n"
+        "reservation: {}\n"
+        "nameless_files: {}\n"
+        "nameless_bytes: {}\n"
         "arrays: {}\n"
         "files: {}\n"
         "open_files: {}\n"
@@ -69,8 +72,9 @@ class Status final : public Report {
         status.version, printable(status.mountpoint), printable(status.name), status.plane,
         status.plane_reason, printable(status.store_description), printable(status.store_path),
         status.capacity_bytes, status.used_bytes, status.free_bytes, human_bytes(status.used_bytes),
-        human_bytes(status.capacity_bytes), counts.arrays, counts.files, status.open_files,
-        status.nodes, human_duration(status.uptime_seconds), status.server_pid);
+        human_bytes(status.capacity_bytes), status.sparse ? "off (--sparse)" : "on",
+        status.nameless_files, status.nameless_bytes, counts.arrays, counts.files,
+        status.open_files, status.nodes, human_duration(status.uptime_seconds), status.server_pid);
   }
 };
 

@@ -1,0 +1,139 @@
+#include "processes.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <filesystem>
+#include <functional>
+#include <shm/posix.hpp>
+#include <sstream>
+
+#include "text.hpp"
+
+namespace arrayfs {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+constexpr size_t kMaxProcBytes = 64U << 20;
+
+void each_process(const std::function<void(pid_t pid, const std::string& directory)>& visit) {
+  std::error_code error;
+  for (stdfs::directory_iterator at("/proc", error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string name = at->path().filename();
+    pid_t pid = 0;
+    const auto [rest, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (bad == std::errc{} && rest == name.data() + name.size()) {
+      visit(pid, at->path());
+    }
+  }
+}
+
+std::string command_of(const std::string& process) {
+  const auto command = shm::posix::read_file(process + "/comm", 256);
+  return command ? command->substr(0, command->find('\n')) : "?";
+}
+
+// A line of maps: `7f05-7f06 rw-s 00000000 00:2a 5    /mnt/w.npy`.
+bool maps_file(std::string_view maps, const std::string& device, std::uint64_t ino,
+               bool& writable) {
+  const std::string wanted = fmt::format(" {} {} ", device, ino);
+  bool found = false;
+  for (size_t at = maps.find(wanted); at != std::string_view::npos;
+       at = maps.find(wanted, at + 1)) {
+    found = true;
+    const size_t line = maps.rfind('\n', at) + 1;
+    const std::string_view permissions = maps.substr(maps.find(' ', line) + 1, 4);
+    writable = writable || (permissions[1] == 'w' && permissions[3] == 's');
+  }
+  return found;
+}
+
+bool uses_path(const std::string& process, const std::string& path) {
+  const auto below = [&](const std::string& target) {
+    return target == path || target.starts_with(path + "/");
+  };
+  std::error_code error;
+  for (const char* link : {"/cwd", "/root"}) {
+    if (below(stdfs::read_symlink(process + link, error).string())) {
+      return true;
+    }
+  }
+  for (stdfs::directory_iterator fd(process + "/fd", error), end; !error && fd != end;
+       fd.increment(error)) {
+    std::error_code gone;
+    if (below(stdfs::read_symlink(fd->path(), gone).string())) {
+      return true;
+    }
+  }
+  const auto maps = shm::posix::read_file(process + "/maps", kMaxProcBytes);
+  return maps && maps->find(" " + path + "/") != std::string::npos;
+}
+
+}  // namespace
+
+std::vector<Process> mappers_of(const std::string& device, std::uint64_t ino) {
+  std::vector<Process> found;
+  each_process([&](pid_t pid, const std::string& directory) {
+    const auto maps = shm::posix::read_file(directory + "/maps", kMaxProcBytes);
+    Process process{pid, {}, true, false};
+    if (maps && maps_file(*maps, device, ino, process.writable)) {
+      process.command = command_of(directory);
+      found.push_back(std::move(process));
+    }
+  });
+  return found;
+}
+
+std::vector<Process> users_of(const std::string& path) {
+  std::vector<Process> found;
+  each_process([&](pid_t pid, const std::string& directory) {
+    if (uses_path(directory, path)) {
+      found.push_back({pid, command_of(directory)});
+    }
+  });
+  return found;
+}
+
+std::string describe(const std::vector<Process>& processes) {
+  std::string text;
+  for (const Process& process : processes) {
+    fmt::format_to(std::back_inserter(text), "{}pid {} ({})", text.empty() ? "" : ", ", process.pid,
+                   printable(process.command));
+  }
+  return text.empty() ? "somebody" : text;
+}
+
+std::string device_of_mount(const std::string& mountpoint) {
+  // `47 27 0:42 / /tmp/m rw,... - fuse.arrayfs ...`, the mount point with spaces as \040.
+  const auto table = shm::posix::read_file("/proc/self/mountinfo", kMaxProcBytes);
+  std::istringstream lines(table ? *table : "");
+  std::string escaped;
+  for (const char c : mountpoint) {
+    const bool special = c == ' ' || c == '\t' || c == '\n' || c == '\\';
+    escaped += special ? fmt::format("\\{:03o}", static_cast<unsigned char>(c)) : std::string(1, c);
+  }
+  std::string device;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string id;
+    std::string parent;
+    std::string numbers;
+    std::string root;
+    std::string at;
+    if (!(fields >> id >> parent >> numbers >> root >> at) || at != escaped) {
+      continue;
+    }
+    unsigned major = 0;
+    unsigned minor = 0;
+    const char* end = numbers.data() + numbers.size();
+    const auto parsed = std::from_chars(numbers.data(), end, major);
+    if (parsed.ptr != end && std::from_chars(parsed.ptr + 1, end, minor).ec == std::errc{}) {
+      device = fmt::format("{:02x}:{:02x}", major, minor);
+    }
+  }
+  return device;
+}
+
+}  // namespace arrayfs

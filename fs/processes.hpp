@@ -1,0 +1,34 @@
+// Who uses what, as /proc tells: the processes that map a file or keep a mount busy.
+//
+// A daemon or command of root sees every process, others see those of their user. Nothing is
+// opened or asked on the mount itself, so the daemon may call this about its own files.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace arrayfs {
+
+struct Process {
+  pid_t pid;
+  std::string command;
+  bool maps = false;      ///< maps the file
+  bool writable = false;  ///< through a shared, writable mapping
+};
+
+/// The processes that map inode `ino` of `device`, which is as in /proc/PID/maps: `00:2a`.
+[[nodiscard]] std::vector<Process> mappers_of(const std::string& device, std::uint64_t ino);
+
+/// The processes that have a file, a mapping or their working directory at or below `path`.
+[[nodiscard]] std::vector<Process> users_of(const std::string& path);
+
+/// `pid 12 (python3), pid 15 (bash)`; `somebody` when the list is empty.
+[[nodiscard]] std::string describe(const std::vector<Process>& processes);
+
+/// The device of what is mounted at `mountpoint`, as in /proc/PID/maps; empty when nothing is.
+[[nodiscard]] std::string device_of_mount(const std::string& mountpoint);
+
+}  // namespace arrayfs

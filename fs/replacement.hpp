@@ -1,0 +1,23 @@
+// A new version of a file: an empty file with the same owner, mode and xattrs takes over its name.
+//
+// Readers that have the old one open or mapped keep it; its memory goes with the last of them.
+#pragma once
+
+#include <cstdint>
+#include <shm/error.hpp>
+#include <string>
+
+#include "store.hpp"
+
+namespace arrayfs {
+
+/// Puts an empty file in the place of the one behind `path_fd` (O_PATH) in the store. The file
+/// counts its versions in the xattr `array.version`.
+/// Requires: the file has one name. Errors: ETXTBSY when that name cannot be told, ENOSPC, those
+/// of rename(2).
+[[nodiscard]] shm::Result<void> replace_by_empty(const Store& store, int path_fd);
+
+/// Which version of its name a file is: 1 unless it replaced another.
+[[nodiscard]] std::uint64_t version_of(int fd, const std::string& xattr_prefix);
+
+}  // namespace arrayfs

@@ -1,0 +1,42 @@
+// Space that is promised: every page of a file that grew is allocated, or the growth fails.
+//
+// tmpfs grows files without allocating them and kills with SIGBUS who touches a page that cannot
+// be had. A Reservation is the work of allocating what is missing; it owns its descriptor and may
+// run on any thread.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <shm/error.hpp>
+#include <shm/posix.hpp>
+
+namespace arrayfs {
+
+/// Whether every page of a file of this size is allocated.
+[[nodiscard]] inline bool is_allocated(const struct stat& st) {
+  return static_cast<std::uint64_t>(st.st_blocks) * 512 >= static_cast<std::uint64_t>(st.st_size);
+}
+
+class Reservation {
+ public:
+  /// What becomes of the file when there is no room.
+  enum class OnFailure {
+    kLeave,   ///< the program is told, and again when it closes the file
+    kCutBack  ///< to `keep_bytes`, the size that was promised before
+  };
+
+  /// Allocates the first `size_bytes` of `fd` (writable), and makes the file at least that long.
+  Reservation(shm::posix::Fd fd, std::uint64_t size_bytes, std::uint64_t keep_bytes)
+      : fd_(std::move(fd)), size_bytes_(size_bytes), keep_bytes_(keep_bytes) {}
+
+  /// The attributes of the file afterwards. Errors: ENOSPC.
+  [[nodiscard]] shm::Result<struct stat> run(OnFailure on_failure) const;
+
+ private:
+  shm::posix::Fd fd_;
+  std::uint64_t size_bytes_;
+  std::uint64_t keep_bytes_;
+};
+
+}  // namespace arrayfs
