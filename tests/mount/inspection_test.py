@@ -11,6 +11,7 @@ from numpy.lib.format import descr_to_dtype
 
 from support.arrays import ARRAYS
 from support.mount import BINARY, Mount, arrayfs, run
+from support.peer import Peer
 
 
 class Inspection(unittest.TestCase):
@@ -128,6 +129,19 @@ class Inspection(unittest.TestCase):
         self.assertTrue(os.path.exists(f"/proc/{status['server_pid']}"))
         self.assertEqual(json.loads(arrayfs("status", "--json", str(self.mount.path)))["plane"], self.mount.plane)
         self.assertIn(self.mount.plane, arrayfs("status", str(self.mount.path)))
+
+    def test_used_bytes_count_an_array_once(self):
+        array = ARRAYS["large"]
+        path = self.mount.path / "once.npy"
+        before = int(self.mount.status()["used_bytes"])
+        np.save(path, array)
+        with Peer(path) as one, Peer(path) as other:
+            one.do("a += 1")
+            other.do("a += 1")
+            used = int(self.mount.status()["used_bytes"]) - before
+        self.assertGreaterEqual(used, array.nbytes)
+        self.assertLess(used, array.nbytes + (4 << 20))
+        path.unlink()
 
     def test_ls(self):
         text = arrayfs("ls", str(self.mount.path))

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support.mount import BINARY, Mount, mounts, run
+from support.mount import BINARY, Mount, mounts, open_device_to_users, run
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
@@ -32,6 +32,10 @@ mkdir layer/upper layer/work
 mount -t overlay none -o lowerdir=/usr/bin,upperdir="$PWD/layer/upper",workdir="$PWD/layer/work" /usr/bin
 rm -f /usr/bin/fusermount3 /usr/bin/fusermount
 """ + RUN
+
+
+def setUpModule():
+    open_device_to_users()
 
 
 class MountErrors(unittest.TestCase):
@@ -113,7 +117,7 @@ class MountErrors(unittest.TestCase):
         for arguments in (
             ("umount", str(self.point)), ("umount", str(self.directory / "missing")), ("ls", str(self.point)),
             ("info", str(self.point / "missing")), ("info", "/etc/passwd"), ("status", str(self.point)),
-            ("create", str(self.point / "a.npy"), "float32", "5"), ("nonsense",), ("mount",), ("create",),
+            ("create", str(self.point / "missing/a.npy"), "float32", "5"), ("nonsense",), ("mount",), ("create",),
         ):
             with self.subTest(arguments):
                 self.one_line(run(BINARY, *arguments))

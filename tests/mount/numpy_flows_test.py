@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.format import open_memmap, read_magic, write_array
 
 from support.arrays import ARRAYS
-from support.mount import PLANE, directory, run
+from support.mount import directory, run
 from support.peer import Peer
 
 
@@ -293,8 +293,7 @@ class Processes(Flows):
             peer.kill()
         self.assertEqual(np.load(self.path).sum(), 30)
 
-    @unittest.skipIf(PLANE == "cached", "the page cache holds a second copy")
-    def test_the_memory_is_there_once(self):
+    def test_processes_map_the_same_pages(self):
         array = ARRAYS["large"]
         np.save(self.path, array)
         with Peer(self.path) as one, Peer(self.path) as other:

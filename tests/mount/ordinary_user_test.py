@@ -8,10 +8,14 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support.mount import BINARY, fields, mounts, run
+from support.mount import BINARY, fields, mounts, open_device_to_users, run
 
 NOBODY = 65534
 TESTS = Path(__file__).parents[1]
+
+
+def setUpModule():
+    open_device_to_users()
 
 
 class OrdinaryUser(unittest.TestCase):

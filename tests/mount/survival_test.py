@@ -8,12 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from support.mount import BINARY, PLANE, Mount, mounts, run, wait_until
+from support.mount import BINARY, PLANE, Mount, ended, mounts, run, wait_until
 from support.peer import Peer
-
-
-def gone(pid: str) -> bool:
-    return not os.path.exists(f"/proc/{pid}")
 
 
 class Survival(unittest.TestCase):
@@ -42,7 +38,7 @@ class Survival(unittest.TestCase):
         self.assertIn("--discard", done.stdout)
         self.assertNotIn(str(self.mount.path), mounts())
         self.assertEqual(list(self.mount.path.iterdir()), [])
-        wait_until(lambda: gone(self.pid), "the daemon ends")
+        wait_until(lambda: ended(self.pid), "the daemon ends")
         self.mount.mount()
         after = sorted((p.name, p.lstat().st_mode, p.lstat().st_size, p.lstat().st_nlink, p.lstat().st_mtime_ns)
                        for p in self.mount.path.rglob("*"))
@@ -54,7 +50,7 @@ class Survival(unittest.TestCase):
     def test_discard_frees_the_arrays(self):
         store = self.mount.status()["store_path"]
         self.mount.umount("--discard")
-        wait_until(lambda: gone(self.pid), "the daemon ends")
+        wait_until(lambda: ended(self.pid), "the daemon ends")
         self.assertFalse(os.path.exists(store))
         self.assertNotIn(store, mounts())
         self.mount.mount()
@@ -63,7 +59,7 @@ class Survival(unittest.TestCase):
     def test_killed_daemon(self):
         with Peer(self.path) as peer:
             os.kill(int(self.pid), signal.SIGKILL)
-            wait_until(lambda: gone(self.pid), "the daemon is dead")
+            wait_until(lambda: ended(self.pid), "the daemon is dead")
             if PLANE == "passthrough":
                 peer.do("a[0] = 500; a[999] += 1")
                 self.assertEqual(peer.ask("a.sum()"), "500001.0")
@@ -80,7 +76,7 @@ class Survival(unittest.TestCase):
 
     def test_killed_daemon_then_umount(self):
         os.kill(int(self.pid), signal.SIGKILL)
-        wait_until(lambda: gone(self.pid), "the daemon is dead")
+        wait_until(lambda: ended(self.pid), "the daemon is dead")
         self.mount.umount()
         self.assertNotIn(str(self.mount.path), mounts())
         self.mount.mount()
@@ -90,14 +86,14 @@ class Survival(unittest.TestCase):
         for stop in (signal.SIGTERM, signal.SIGINT):
             pid = self.mount.status()["server_pid"]
             os.kill(int(pid), stop)
-            wait_until(lambda pid=pid: gone(pid), "the daemon ends")
+            wait_until(lambda pid=pid: ended(pid), "the daemon ends")
             self.assertNotIn(str(self.mount.path), mounts())
             self.mount.mount()
             self.assertEqual(np.load(self.path).sum(), 499_500)
 
     def test_plain_umount_stops_it(self):
         self.assertEqual(run("umount", str(self.mount.path)).returncode, 0)
-        wait_until(lambda: gone(self.pid), "the daemon ends")
+        wait_until(lambda: ended(self.pid), "the daemon ends")
         self.mount.mount()
         self.assertEqual(np.load(self.path).sum(), 499_500)
 
@@ -125,7 +121,7 @@ class Survival(unittest.TestCase):
             self.assertNotIn(str(self.mount.path), mounts())
             peer.do("a[0] = 2")
             self.assertEqual(peer.ask("a[0]"), "2.0")
-        wait_until(lambda: gone(self.pid), "the daemon ends after the last user")
+        wait_until(lambda: ended(self.pid), "the daemon ends after the last user")
         self.mount.mount()
         self.assertEqual(np.load(self.path)[0], 2)
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <string>
 
 #include "parity.hpp"
@@ -107,31 +108,58 @@ ROW(ChangeOwnerDropsSetuid) {
   show("d");
 }
 
-ROW(WriteDropsSetuid) {
-  CALL(chmod(".", 0777));
-  as_user(kUser, kGroup, [] {
+/// Makes a file of an ordinary user with both bits, changes it as that user and shows what is left.
+void change_setuid_file(mode_t mode, const std::function<void()>& change) {
+  if (chmod(".", 0777) != 0) {
+    note("cannot open the directory to all");
+  }
+  as_user(kUser, kGroup, [&] {
     make_file("f", "bytes");
-    CALL(chmod("f", 06777));
+    CALL(chmod("f", mode));
+    change();
     show("f");
-    int fd = CALL(open("f", O_RDWR));
+  });
+}
+
+ROW(WriteDropsSetuid) {
+  change_setuid_file(06777, [] {
+    const int fd = CALL(open("f", O_RDWR));
     CALL(pwrite(fd, "x", 1, 0));
-    show("f");
-    CALL(chmod("f", 06777));
-    CALL(ftruncate(fd, 3));
-    show("f");
-    CALL(chmod("f", 06777));
-    CALL(truncate("f", 2));
-    show("f");
-    CALL(chmod("f", 06777));
-    fd = CALL(open("f", O_WRONLY | O_TRUNC));
-    show("f");
-    CALL(chmod("f", 06777));
+  });
+}
+
+ROW(WriteKeepsSetgidWithoutExecution) {
+  change_setuid_file(02767, [] {
+    const int fd = CALL(open("f", O_RDWR));
+    CALL(pwrite(fd, "x", 1, 0));
+  });
+}
+
+ROW(TruncateDropsSetuid) {
+  change_setuid_file(06777, [] { CALL(truncate("f", 3)); });
+  change_setuid_file(06777, [] {
+    const int fd = CALL(open("f", O_RDWR));
+    CALL(ftruncate(fd, 2));
+  });
+}
+
+ROW(OpenTruncateDropsSetuid) {
+  change_setuid_file(06777, [] { CALL(open("f", O_WRONLY | O_TRUNC)); });
+}
+
+ROW(AllocateDropsSetuid) {
+  change_setuid_file(06777, [] {
+    const int fd = CALL(open("f", O_RDWR));
     CALL(fallocate(fd, 0, 0, 10));
-    show("f");
-    // Without group execution the setgid bit is no privilege and stays.
-    CALL(chmod("f", 06767));
-    CALL(pwrite(fd, "x", 1, 0));
-    show("f");
+  });
+}
+
+ROW(CopyFileRangeDropsSetuid) {
+  change_setuid_file(06777, [] {
+    make_file("from", "bytes");
+    const int from = CALL(open("from", O_RDONLY));
+    const int to = CALL(open("f", O_RDWR));
+    CALL(copy_file_range(from, nullptr, to, nullptr, 5, 0));
   });
 }
 

@@ -337,8 +337,13 @@ ROW(CopyFileRangeFromElsewhere) {
   show("to");
 }
 
-ROW(Temporary) {
+// libfuse has no operation for it before 3.17; programs fall back to a name that they unlink.
+ROW_DIFFERS(Temporary, R"(open(".", O_RDWR | O_TMPFILE, 0640) = -1 EOPNOTSUPP
+)") {
   const int fd = CALL(open(".", O_RDWR | O_TMPFILE, 0640));
+  if (fd < 0) {
+    return;
+  }
   CALL(write(fd, "bytes", 5));
   show(fd);
   const std::string path = "/proc/self/fd/" + std::to_string(fd);

@@ -102,8 +102,27 @@ ROW(OpenAppend) {
   // Linux appends on pwrite, too.
   CALL(pwrite(second, "?", 1, 0));
   show_content("f");
-  CALL(fcntl(first, F_SETFL, 0));
-  CALL(pwrite(first, "ONE", 3, 0));
+}
+
+// The kernel opened the backing file with O_APPEND, and that cannot be taken back from it.
+ROW_DIFFERS_IN_PASSTHROUGH(OpenAppendTakenBack, R"(open("f", O_WRONLY | O_APPEND) = 3
+fcntl(fd, F_SETFL, 0) = 0
+pwrite(fd, "ONE", 3, 0) = 3
+f: 10 bytes "one twoONE"
+)") {
+  make_file("f", "one two");
+  const int fd = CALL(open("f", O_WRONLY | O_APPEND));
+  CALL(fcntl(fd, F_SETFL, 0));
+  CALL(pwrite(fd, "ONE", 3, 0));
+  show_content("f");
+}
+
+ROW(OpenAppendSetLater) {
+  make_file("f", "one two");
+  const int fd = CALL(open("f", O_WRONLY));
+  CALL(fcntl(fd, F_SETFL, O_APPEND));
+  CALL(pwrite(fd, " three", 6, 0));
+  CALL(write(fd, " four", 5));
   show_content("f");
 }
 

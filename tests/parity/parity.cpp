@@ -79,8 +79,8 @@ std::vector<Row>& rows() {
   return all;
 }
 
-bool add_row(const char* name, void (*run)(), const char* on_mount) {
-  rows().push_back({name, run, on_mount});
+bool add_row(const Row& row) {
+  rows().push_back(row);
   return true;
 }
 

@@ -5,8 +5,10 @@ TMPDIR's own, so that tests/run.sh recognises what a killed test left. Nothing h
 are polled until a deadline, and every command has a timeout.
 """
 
+import ctypes
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -45,6 +47,15 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         os.sched_yield()
 
 
+def ended(pid: str) -> bool:
+    """Whether the process has ended, all of its threads; it may be a zombie that nobody has waited for."""
+    try:
+        zombie = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        return zombie and os.listdir(f"/proc/{pid}/task") == [pid]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def fields(text: str) -> dict[str, str]:
     """The `key: value` lines up to the first empty one."""
     return dict(line.split(": ", 1) for line in text.split("\n\n", 1)[0].splitlines())
@@ -53,6 +64,22 @@ def fields(text: str) -> dict[str, str]:
 def mounts() -> set[str]:
     """Every mount point of this process's name space."""
     return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+
+
+def open_device_to_users() -> None:
+    """Gives /dev/fuse the mode that udev gives it, where it has not, in a mount name space of this process's own."""
+    if os.geteuid() != 0 or os.stat("/dev/fuse").st_mode & 0o006 == 0o006:
+        return
+    clone_newns = 0x20000
+    if ctypes.CDLL(None, use_errno=True).unshare(clone_newns) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    node = Path(tempfile.mkdtemp()) / "fuse"
+    os.mknod(node, 0o666 | stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
+    node.chmod(0o666)
+    for command in (("mount", "--make-rprivate", "/"), ("mount", "--bind", str(node), "/dev/fuse")):
+        subprocess.run(command, check=True, timeout=TIMEOUT_S)
+    node.unlink()
+    node.parent.rmdir()
 
 
 class Mount:
