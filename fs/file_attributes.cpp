@@ -27,8 +27,15 @@ struct stat FileSystem::shown(struct stat st) {
 }
 
 Result<struct stat> FileSystem::get_attributes(NodeId node) {
-  return inodes_.fd(node).and_then(
+  auto st = inodes_.fd(node).and_then(
       [](int fd) { return shm::posix::stat_at(fd, "", AT_EMPTY_PATH).map(shown); });
+  if (st && (node & kLinkFace) != 0) {
+    const auto target = store_path_of(node);
+    st->st_mode = S_IFLNK | 0777;
+    st->st_size = target ? static_cast<off_t>(target->size()) : 0;
+    st->st_blocks = 0;
+  }
+  return st;
 }
 
 Result<void> FileSystem::resize(NodeId node, std::uint64_t size,

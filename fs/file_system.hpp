@@ -72,6 +72,7 @@ struct Backing {
 /// How files are served.
 struct ServeOptions {
   std::optional<Backing> backing;
+  bool links = false;         ///< arrays are shown as symlinks to their files in the store
   bool reserve_space = true;  ///< false: holes stay holes, as on tmpfs (`--sparse`)
   std::string device;         ///< of the mount, as /proc/PID/maps shows it
   /// Told when a lifetime was set or changed.
@@ -85,6 +86,8 @@ class FileSystem {
 
   // Names.
   [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name);
+  /// The entry as the link plane shows it: an array becomes a symlink to its file in the store.
+  [[nodiscard]] Entry shown_entry(const Entry& entry);
   void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
   [[nodiscard]] shm::Result<Entry> make_node(NodeId parent, const char* name, mode_t mode,
                                              dev_t device, const Caller& caller);
@@ -144,6 +147,7 @@ class FileSystem {
   /// The file as an array: a fresh look at its header and xattrs.
   [[nodiscard]] shm::Result<ArrayFile> inspect(NodeId node);
 
+  [[nodiscard]] bool links() const { return options_.links; }
   [[nodiscard]] bool passthrough() const { return options_.backing.has_value(); }
   /// The node of a file of the store, when the kernel knows it.
   [[nodiscard]] std::optional<NodeId> find_by_ino(std::uint64_t ino) const {
@@ -165,6 +169,7 @@ class FileSystem {
 
   [[nodiscard]] shm::Result<shm::posix::Fd> reopen(NodeId node, int flags);
   [[nodiscard]] shm::Result<Entry> enter(int parent_fd, const char* name);
+  [[nodiscard]] shm::Result<std::string> store_path_of(NodeId node);
   [[nodiscard]] shm::Result<std::string> proc_path(NodeId node);
   [[nodiscard]] shm::Result<std::int32_t> backing_id(NodeId node);
   [[nodiscard]] shm::Result<void> resize(NodeId node, std::uint64_t size,

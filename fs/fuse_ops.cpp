@@ -89,15 +89,16 @@ void answer_later(fuse_req_t request, Operation&& operation) {
       }));
 }
 
-fuse_entry_param entry_param(const Entry& entry) {
+fuse_entry_param entry_param(Session& session, const Entry& entry) {
   fuse_entry_param param{};
   param.ino = entry.node;
   param.generation = entry.generation;
   param.attr = entry.attr;
-  // The control tree is generated afresh: nothing of it is kept.
-  const bool control = ControlTree::owns(entry.node);
-  param.entry_timeout = control ? 0 : kEntryTimeout;
-  param.attr_timeout = control ? 0 : kAttrTimeout;
+  // The control tree is generated afresh, and on the link plane a file becomes an array without
+  // the daemon's doing: nothing of them is kept.
+  const bool fleeting = ControlTree::owns(entry.node) || session.files().links();
+  param.entry_timeout = fleeting ? 0 : kEntryTimeout;
+  param.attr_timeout = fleeting ? 0 : kAttrTimeout;
   return param;
 }
 
@@ -110,7 +111,7 @@ void forget(Session& session, NodeId node, std::uint64_t count) {
 }
 
 void reply_entry(fuse_req_t request, const Entry& entry) {
-  const fuse_entry_param param = entry_param(entry);
+  const fuse_entry_param param = entry_param(session_of(request), entry);
   if (fuse_reply_entry(request, &param) == -ENOENT) {
     forget(session_of(request), entry.node, 1);  // the caller was interrupted
   }
@@ -130,8 +131,12 @@ Result<Entry> find_entry(Session& session, NodeId parent, const char* name) {
   if (ControlTree::owns(parent)) {
     return session.control().lookup(parent, name);
   }
-  return is_control_root(parent, name) ? session.control().root()
-                                       : session.files().lookup(parent, name);
+  if (is_control_root(parent, name)) {
+    return session.control().root();
+  }
+  return session.files().lookup(parent, name).map([&](const Entry& entry) {
+    return session.files().shown_entry(entry);
+  });
 }
 
 void op_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
@@ -330,7 +335,7 @@ void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t size, off_t offs
                                 // A name that is gone by now is listed without a node, and looked
                                 // up when needed.
                                 if (const auto found = find_entry(session, node, name.c_str())) {
-                                  param = entry_param(*found);
+                                  param = entry_param(session, *found);
                                 }
                               }
                               used += fuse_add_direntry_plus(request, buffer.data() + used,
@@ -546,8 +551,8 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t m
         const auto& [entry, file] = made;
         info->fh = file.handle;
         serve_as(*info);
-        if (KernelProtocol::reply_create(request, entry_param(entry), *info, file.backing_id) ==
-            -ENOENT) {
+        if (KernelProtocol::reply_create(request, entry_param(session_of(request), entry), *info,
+                                         file.backing_id) == -ENOENT) {
           files_of(request).release(entry.node, file.handle, info->flags);
           files_of(request).forget(entry.node, 1);
         }
@@ -701,14 +706,16 @@ void op_ioctl(fuse_req_t request, fuse_ino_t, unsigned, void*, fuse_file_info*, 
   fuse_reply_err(request, ENOTTY);
 }
 
-void op_init(void*, fuse_conn_info* connection) {
+void op_init(void* userdata, fuse_conn_info* connection) {
   const auto want = [&](unsigned capability) {
     connection->want |= connection->capable & capability;
   };
   want(FUSE_CAP_POSIX_ACL);
   want(FUSE_CAP_DONT_MASK);  // a default ACL takes the place of the umask, which only the store
                              // knows
-  want(FUSE_CAP_CACHE_SYMLINKS);
+  if (!static_cast<Session*>(userdata)->shows_links()) {
+    want(FUSE_CAP_CACHE_SYMLINKS);  // links to the store follow renames, others never change
+  }
   want(FUSE_CAP_EXPLICIT_INVAL_DATA);
   want(FUSE_CAP_SPLICE_MOVE);
   connection->want &=

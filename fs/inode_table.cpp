@@ -109,6 +109,7 @@ InodeTable::~InodeTable() {
 }
 
 Result<Inode*> InodeTable::find(NodeId node) {
+  node &= kSlotMask;
   if (node == 0 || node >= state_.used_slots || inodes_[node].lookups == 0) {
     return fail(ESTALE);
   }
@@ -154,7 +155,7 @@ void InodeTable::forget(NodeId node, std::uint64_t count) {
   }
   // One lookup stays while the node is open, so that the slot cannot be taken meanwhile.
   (*inode)->lookups -= std::min(count, (*inode)->lookups);
-  free_if_unused(static_cast<std::uint32_t>(node));
+  free_if_unused(static_cast<std::uint32_t>(node & kSlotMask));
 }
 
 Result<int> InodeTable::fd(NodeId node) {
@@ -189,7 +190,7 @@ void InodeTable::released(NodeId node, bool writable) {
   --inode.opens;
   inode.writers -= writable && inode.writers > 0 ? 1 : 0;
   --state_.open_files;
-  free_if_unused(static_cast<std::uint32_t>(node));
+  free_if_unused(static_cast<std::uint32_t>(node & kSlotMask));
 }
 
 void InodeTable::lost_name(std::uint64_t ino) {

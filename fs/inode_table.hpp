@@ -17,6 +17,9 @@ namespace arrayfs {
 
 using NodeId = std::uint64_t;
 inline constexpr NodeId kRootNode = 1;
+/// Bits of a node id above the slot: faces under which a file is shown, which the table ignores.
+inline constexpr NodeId kSlotMask = (1ULL << 32) - 1;
+inline constexpr NodeId kLinkFace = 1ULL << 32;
 
 class InodeTable {
  public:

@@ -111,6 +111,10 @@ shm::Result<void> KernelProtocol::attach(fuse_session* session, int device_fd) {
 
 ssize_t KernelProtocol::read_device(int fd, void* buffer, size_t size, void* userdata) {
   const ssize_t got = ::read(fd, buffer, size);
+  if (got == 0) {  // a socket that was hung up; the device never ends so
+    errno = ENODEV;
+    return -1;
+  }
   if (got > 0) {
     session_protocol(userdata).see_request(static_cast<const std::byte*>(buffer),
                                            static_cast<size_t>(got));

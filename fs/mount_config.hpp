@@ -13,7 +13,7 @@
 namespace arrayfs {
 
 /// How the pages reach a process (product: data planes).
-enum class Io { kAuto, kPassthrough, kCached };
+enum class Io { kAuto, kPassthrough, kCached, kLink };
 
 struct MountConfig {
   std::string mountpoint;            ///< absolute, resolved by validate()

@@ -1,5 +1,6 @@
 #include "processes.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <charconv>
@@ -50,6 +51,18 @@ bool maps_file(std::string_view maps, const std::string& device, std::uint64_t i
   return found;
 }
 
+// `flags:	0100002`, octal, as open(2) was given them.
+bool is_open_for_writing(const std::string& process, const std::string& fd) {
+  const auto info = shm::posix::read_file(process + "/fdinfo/" + fd, 4096);
+  const size_t at = info ? info->find("flags:\t") : std::string::npos;
+  unsigned flags = 0;
+  if (at == std::string::npos) {
+    return false;
+  }
+  std::from_chars(info->data() + at + 7, info->data() + info->size(), flags, 8);
+  return (flags & O_ACCMODE) != O_RDONLY;
+}
+
 bool uses_path(const std::string& process, const std::string& path) {
   const auto below = [&](const std::string& target) {
     return target == path || target.starts_with(path + "/");
@@ -77,8 +90,31 @@ std::vector<Process> mappers_of(const std::string& device, std::uint64_t ino) {
   std::vector<Process> found;
   each_process([&](pid_t pid, const std::string& directory) {
     const auto maps = shm::posix::read_file(directory + "/maps", kMaxProcBytes);
-    Process process{pid, {}, true, false};
+    Process process{pid, {}, false};
     if (maps && maps_file(*maps, device, ino, process.writable)) {
+      process.command = command_of(directory);
+      found.push_back(std::move(process));
+    }
+  });
+  return found;
+}
+
+std::vector<Process> openers_of(const std::string& path) {
+  std::vector<Process> found;
+  each_process([&](pid_t pid, const std::string& directory) {
+    Process process{pid, {}, false};
+    bool open = false;
+    std::error_code error;
+    for (stdfs::directory_iterator fd(directory + "/fd", error), end; !error && fd != end;
+         fd.increment(error)) {
+      std::error_code gone;
+      if (stdfs::read_symlink(fd->path(), gone) == path) {
+        open = true;
+        process.writable =
+            process.writable || is_open_for_writing(directory, fd->path().filename());
+      }
+    }
+    if (open) {
       process.command = command_of(directory);
       found.push_back(std::move(process));
     }

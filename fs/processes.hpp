@@ -15,12 +15,14 @@ namespace arrayfs {
 struct Process {
   pid_t pid;
   std::string command;
-  bool maps = false;      ///< maps the file
-  bool writable = false;  ///< through a shared, writable mapping
+  bool writable = false;  ///< its mapping is shared and writable, or it has the file open so
 };
 
 /// The processes that map inode `ino` of `device`, which is as in /proc/PID/maps: `00:2a`.
 [[nodiscard]] std::vector<Process> mappers_of(const std::string& device, std::uint64_t ino);
+
+/// The processes that have the file `path` (absolute, resolved) open.
+[[nodiscard]] std::vector<Process> openers_of(const std::string& path);
 
 /// The processes that have a file, a mapping or their working directory at or below `path`.
 [[nodiscard]] std::vector<Process> users_of(const std::string& path);

@@ -95,7 +95,8 @@ std::string mount_options(const MountConfig& config) {
   add(std::string("fsname=") + kMountSource + config.name);
   add("subtype=arrayfs");
   add("default_permissions");
-  if (geteuid() == 0) {
+  // Links lead into a directory that only this user may enter.
+  if (geteuid() == 0 && config.io != Io::kLink) {
     add("allow_other");
   }
   std::string text(options);
@@ -142,7 +143,7 @@ KernelProtocol& session_protocol(void* userdata) {
 Session::Session(const MountConfig& config, Store store)
     : config_(config),
       store_(std::move(store)),
-      protocol_({config.io != Io::kCached, store_.stack_depth()}) {}
+      protocol_({config.io == Io::kAuto || config.io == Io::kPassthrough, store_.stack_depth()}) {}
 
 Session::~Session() {
   if (mailbox_) {
@@ -158,16 +159,39 @@ Session::~Session() {
 
 Result<void> Session::serve(const std::function<void()>& ready) {
   StopSignals::block();
-  return mount()
-      .and_then([&] { return negotiate(); })
-      .and_then([&] { return choose_plane(); })
-      .and_then([&]() -> Result<void> {
-        spdlog::info("{} serves {} ({}), plane {}: {}", config_.mountpoint, store_.path(),
-                     store_.description(), files_->passthrough() ? "passthrough" : "cached",
-                     plane_reason_);
-        ready();
-        return loop();
+  return mount().and_then([&] { return serve_mounted(ready); });
+}
+
+Result<void> Session::serve_on(Fd device, const std::function<void()>& ready) {
+  StopSignals::block();
+  return start_fuse()
+      .and_then([&] { return protocol_.attach(session_, device.get()); })
+      .and_then([&] {
+        static_cast<void>(device.release());  // it is the session's from here on
+        return serve_mounted(ready);
       });
+}
+
+Result<void> Session::serve_mounted(const std::function<void()>& ready) {
+  return negotiate().and_then([&] { return choose_plane(); }).and_then([&]() -> Result<void> {
+    spdlog::info("{} serves {} ({}), plane {}: {}", config_.mountpoint, store_.path(),
+                 store_.description(), plane(), plane_reason_);
+    ready();
+    return loop();
+  });
+}
+
+Result<void> Session::start_fuse() {
+  fuse_set_log_func(log_of_fuse);
+  const std::string options = mount_options(config_);
+  const char* argv[] = {"arrayfs", "-o", options.c_str(), nullptr};
+  fuse_args arguments{3, const_cast<char**>(argv), 0};
+  session_ = fuse_session_new(&arguments, &fuse_operations(), sizeof(fuse_lowlevel_ops), this);
+  fuse_opt_free_args(&arguments);
+  if (session_ == nullptr) {
+    return fail(EINVAL, "libfuse: " + last_fuse_message());
+  }
+  return {};
 }
 
 Result<void> Session::mount() {
@@ -178,14 +202,8 @@ Result<void> Session::mount() {
     return fail(EBUSY, "mount point " + config_.mountpoint +
                            ": something is mounted there; unmount it or give another directory");
   }
-  fuse_set_log_func(log_of_fuse);
-  const std::string options = mount_options(config_);
-  const char* argv[] = {"arrayfs", "-o", options.c_str(), nullptr};
-  fuse_args arguments{3, const_cast<char**>(argv), 0};
-  session_ = fuse_session_new(&arguments, &fuse_operations(), sizeof(fuse_lowlevel_ops), this);
-  fuse_opt_free_args(&arguments);
-  if (session_ == nullptr) {
-    return fail(EINVAL, "libfuse: " + last_fuse_message());
+  if (auto started = start_fuse(); !started) {
+    return started;
   }
   if (fuse_session_mount(session_, config_.mountpoint.c_str()) != 0) {
     const int code = errno != 0 ? errno : EPERM;
@@ -225,6 +243,9 @@ Result<void> Session::choose_plane() {
   }
   if (config_.io == Io::kCached) {
     plane_reason_ = "asked for with --io cached";
+  } else if (config_.io == Io::kLink) {
+    plane_reason_ =
+        "asked for with --io link; space, overwriting and sealing are not guarded behind a link";
   }
   return start_serving(std::move(backing));
 }
@@ -239,6 +260,7 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
 
   ServeOptions options;
   options.backing = std::move(backing);
+  options.links = shows_links();
   options.reserve_space = !config_.sparse;
   options.device = device_of_mount(config_.mountpoint);
   options.lifetime_set = [this](Fd path_fd) { reaper_->watch(std::move(path_fd)); };
@@ -294,12 +316,19 @@ Result<void> Session::loop() {
   return {};
 }
 
+const char* Session::plane() const {
+  if (shows_links()) {
+    return "link";
+  }
+  return files_->passthrough() ? "passthrough" : "cached";
+}
+
 MountStatus Session::status() const {
   MountStatus status;
   status.version = kVersion;
   status.mountpoint = config_.mountpoint;
   status.name = config_.name;
-  status.plane = files_->passthrough() ? "passthrough" : "cached";
+  status.plane = plane();
   status.plane_reason = plane_reason_;
   status.store_path = store_.path();
   status.store_description = store_.description();

@@ -1,7 +1,8 @@
 // One mount being served: the parts of the daemon, put together, and its loop.
 //
 // serve() mounts, answers requests on the calling thread until the mount is gone or a signal asks
-// to stop, and takes everything down again. The store stays.
+// to stop, and takes everything down again; serve_on() does the same on a device that somebody else
+// has mounted. The store stays.
 #pragma once
 
 #include <fuse_lowlevel.h>
@@ -33,16 +34,27 @@ class Session {
   /// Errors: why the mount could not be made, in one line; nothing stays mounted.
   [[nodiscard]] shm::Result<void> serve(const std::function<void()>& ready);
 
+  /// Serves what arrives on `device`: /dev/fuse of a mount that is there already, whose first
+  /// request is INIT, or a socket that keeps the bounds of messages. Its end of file counts as the
+  /// mount's end. Unmounting is the business of who mounted.
+  /// Errors: as serve().
+  [[nodiscard]] shm::Result<void> serve_on(shm::posix::Fd device,
+                                           const std::function<void()>& ready);
+
   // For the operation table.
   [[nodiscard]] FileSystem& files() { return *files_; }
   [[nodiscard]] ControlTree& control() { return *control_; }
   [[nodiscard]] Executor& executor() { return *executor_; }
   [[nodiscard]] KernelProtocol& protocol() { return protocol_; }
   [[nodiscard]] bool show_control() const { return config_.show_control; }
+  [[nodiscard]] bool shows_links() const { return config_.io == Io::kLink; }
   [[nodiscard]] MountStatus status() const;
 
  private:
+  [[nodiscard]] shm::Result<void> start_fuse();
+  [[nodiscard]] const char* plane() const;
   [[nodiscard]] shm::Result<void> mount();
+  [[nodiscard]] shm::Result<void> serve_mounted(const std::function<void()>& ready);
   [[nodiscard]] shm::Result<void> negotiate();
   [[nodiscard]] shm::Result<void> choose_plane();
   [[nodiscard]] shm::Result<void> start_serving(std::optional<Backing> backing);

@@ -17,6 +17,7 @@ void add_umount_command(CLI::App& app, Action& action);
 void add_create_command(CLI::App& app, Action& action);
 void add_ls_command(CLI::App& app, Action& action);
 void add_info_command(CLI::App& app, Action& action);
+void add_seal_commands(CLI::App& app, Action& action);  ///< seal and unseal
 void add_status_command(CLI::App& app, Action& action);
 
 }  // namespace arrayfs

@@ -1,10 +1,8 @@
 // `arrayfs create`: an array, whole and allocated, from a type and a shape or from a .npy file.
-#include <fcntl.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <shm/array.hpp>
 
 #include "../values/scalar.hpp"
@@ -21,7 +19,8 @@ Examples:
   arrayfs create /mnt/arrays/images.npy float32 60000,28,28
   arrayfs create /mnt/arrays/mask.npy bool 1000 --fill True
   arrayfs create /mnt/arrays/points.npy "[('x', '<f8'), ('y', '<f8')]" 10
-  arrayfs create /mnt/arrays/w.npy --from w.npy)";
+  arrayfs create /mnt/arrays/w.npy --from w.npy
+  arrayfs create /mnt/arrays/tmp.npy uint8 1000 --ttl 3600 --owner-pid $$)";
 
 struct CreateArguments {
   std::string path;
@@ -31,6 +30,8 @@ struct CreateArguments {
   std::string from;
   std::string order = "C";
   std::uint64_t align = shm::kArrayAlign;
+  std::uint64_t ttl_seconds = 0;
+  int owner_pid = 0;
   bool replace = false;
 };
 
@@ -66,12 +67,30 @@ Result<void> create_copy(const CreateArguments& arguments, shm::CreateOptions op
       .map([](const shm::Array&) {});
 }
 
+// An array that was to have a limited life and did not get it is removed again.
+Result<void> set_lifetime(const CreateArguments& arguments) {
+  const auto set = [&](const char* name, std::uint64_t value) -> Result<void> {
+    const std::string text = std::to_string(value);
+    if (value == 0 || setxattr(arguments.path.c_str(), name, text.data(), text.size(), 0) == 0) {
+      return {};
+    }
+    const int code = errno;
+    unlink(arguments.path.c_str());
+    return fail(code, arguments.path + ": cannot set " + name + " to " + text +
+                          "; is it on an arrayfs mount, and the process alive?");
+  };
+  return set("user.array.ttl", arguments.ttl_seconds).and_then([&] {
+    return set("user.array.owner_pid", static_cast<std::uint64_t>(arguments.owner_pid));
+  });
+}
+
 Result<void> create_command(const CreateArguments& arguments) {
   shm::CreateOptions options;
   options.align = arguments.align;
   options.replace = arguments.replace;
-  return arguments.from.empty() ? create_filled(arguments, std::move(options))
-                                : create_copy(arguments, std::move(options));
+  auto created = arguments.from.empty() ? create_filled(arguments, std::move(options))
+                                        : create_copy(arguments, std::move(options));
+  return created.and_then([&] { return set_lifetime(arguments); });
 }
 
 }  // namespace
@@ -99,6 +118,11 @@ void add_create_command(CLI::App& app, Action& action) {
                            text == "1024" || text == "2048" || text == "4096" || text == "8192";
         return power ? std::string() : std::string("give a power of two from 64 to 8192");
       });
+  command->add_option("--ttl", arguments->ttl_seconds, "Remove the array after so many seconds")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--owner-pid", arguments->owner_pid, "Remove the array when this process ends")
+      ->check(CLI::PositiveNumber);
   command->add_flag("--replace", arguments->replace, "Replace an existing file");
   command->callback([arguments, &action] {
     if (arguments->from.empty() && (arguments->dtype.empty() || arguments->shape.empty())) {

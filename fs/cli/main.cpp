@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
     arrayfs::add_create_command(app, action);
     arrayfs::add_ls_command(app, action);
     arrayfs::add_info_command(app, action);
+    arrayfs::add_seal_commands(app, action);
     arrayfs::add_status_command(app, action);
     try {
       app.parse(argc, argv);

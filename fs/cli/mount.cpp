@@ -30,8 +30,10 @@ Examples:
   arrayfs mount /mnt/arrays --store /data  arrays in the files of /data
 A store that an earlier mount of the same name left is taken over with all its arrays.)";
 
-const std::map<std::string, Io> kPlanes{
-    {"auto", Io::kAuto}, {"passthrough", Io::kPassthrough}, {"cached", Io::kCached}};
+const std::map<std::string, Io> kPlanes{{"auto", Io::kAuto},
+                                        {"passthrough", Io::kPassthrough},
+                                        {"cached", Io::kCached},
+                                        {"link", Io::kLink}};
 
 struct MountArguments {
   MountConfig config;
@@ -191,8 +193,9 @@ void add_mount_command(CLI::App& app, Action& action) {
       "Name of the private store (default: from DIR); the same name finds it again");
   command
       ->add_option("--io", arguments->io,
-                   "Data plane: auto (default: the best that works), passthrough, cached")
-      ->check(CLI::IsMember({"auto", "passthrough", "cached"}));
+                   "Data plane: auto (default: the best that keeps all promises), passthrough, "
+                   "cached, link")
+      ->check(CLI::IsMember({"auto", "passthrough", "cached", "link"}));
   command
       ->add_option("--huge", config.huge, "Huge pages of the private tmpfs (default within_size)")
       ->check(CLI::IsMember({"never", "within_size", "always", "advise"}));
