@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "file_system.hpp"
 #include "processes.hpp"
@@ -40,7 +41,8 @@ std::optional<Reservation> FileSystem::missing_space(NodeId node, const struct s
   if (!fd) {
     return std::nullopt;  // a daemon without rights on the file leaves it as it is
   }
-  return Reservation(std::move(*fd), size, std::min((*inode)->promised_bytes, size));
+  const bool admitted = admit(size - static_cast<std::uint64_t>(st.st_blocks) * 512);
+  return Reservation(std::move(*fd), size, std::min((*inode)->promised_bytes, size), admitted);
 }
 
 Result<std::optional<Reservation>> FileSystem::growth(NodeId node, std::uint64_t size) {
@@ -60,7 +62,47 @@ Result<std::optional<Reservation>> FileSystem::growth(NodeId node, std::uint64_t
     return fd.error().code == EACCES ? Result<std::optional<Reservation>>(std::nullopt)
                                      : tl::unexpected(fd.error());
   }
-  return Reservation(std::move(*fd), size, now);
+  return Reservation(std::move(*fd), size, now, admit(size - now));
+}
+
+std::uint64_t FileSystem::measure() const {
+  std::uint64_t bytes = nameless().bytes;
+  std::error_code error;  // what vanishes meanwhile holds nothing
+  for (const int base : {store_.root_fd(), store_.private_fd()}) {
+    const std::filesystem::path root = "/proc/self/fd/" + std::to_string(base) + "/.";
+    for (std::filesystem::recursive_directory_iterator at(root, error), end; !error && at != end;
+         at.increment(error)) {
+      const auto st = shm::posix::stat_at(AT_FDCWD, at->path(), AT_SYMLINK_NOFOLLOW);
+      // A file with several names is met once for each.
+      bytes += st ? static_cast<std::uint64_t>(st->st_blocks) * 512 /
+                        std::max<std::uint64_t>(1, S_ISDIR(st->st_mode) ? 1 : st->st_nlink)
+                  : 0;
+    }
+  }
+  return bytes;
+}
+
+bool FileSystem::admit(std::uint64_t growth_bytes) {
+  if (options_.capacity_bytes == 0) {
+    return true;
+  }
+  if (!quota_) {  // not before this object is where it stays
+    quota_.emplace(options_.capacity_bytes, [this] { return measure(); });
+  }
+  return quota_->admit(growth_bytes);
+}
+
+Result<struct statvfs> FileSystem::statistics() {
+  auto usage = store_.usage();
+  if (usage && options_.capacity_bytes != 0) {
+    const std::uint64_t unit = usage->f_frsize;
+    const std::uint64_t used = std::min(measure(), options_.capacity_bytes);
+    usage->f_blocks = options_.capacity_bytes / unit;
+    usage->f_bfree =
+        std::min<std::uint64_t>(usage->f_bfree, (options_.capacity_bytes - used) / unit);
+    usage->f_bavail = usage->f_bfree;
+  }
+  return usage;
 }
 
 void FileSystem::want_holes(NodeId node) {

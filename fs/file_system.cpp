@@ -397,6 +397,25 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
   return std::pair(*entry, file);
 }
 
+Result<std::size_t> FileSystem::write(std::uint64_t handle, std::span<const char> bytes,
+                                      std::uint64_t offset) {
+  const int fd = data_fd(handle);
+  if (options_.capacity_bytes != 0) {
+    const auto st = shm::posix::stat_fd(fd);
+    const std::uint64_t end = offset + bytes.size();
+    const std::uint64_t size = st ? static_cast<std::uint64_t>(st->st_size) : 0;
+    const std::uint64_t into_hole = st && is_allocated(*st) ? 0 : bytes.size();
+    if (!admit(end > size ? std::min<std::uint64_t>(end - size, bytes.size()) : into_hole)) {
+      return fail(ENOSPC);
+    }
+  }
+  const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+  if (written < 0) {
+    return fail(errno);
+  }
+  return static_cast<std::size_t>(written);
+}
+
 void FileSystem::release(NodeId node, std::uint64_t handle, int flags) {
   if (!options_.backing) {
     close(data_fd(handle));

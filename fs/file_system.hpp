@@ -14,11 +14,13 @@
 #include <optional>
 #include <shm/error.hpp>
 #include <shm/posix.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "array_file.hpp"
 #include "inode_table.hpp"
+#include "quota.hpp"
 #include "reservation.hpp"
 #include "store.hpp"
 
@@ -72,9 +74,10 @@ struct Backing {
 /// How files are served.
 struct ServeOptions {
   std::optional<Backing> backing;
-  bool links = false;         ///< arrays are shown as symlinks to their files in the store
-  bool reserve_space = true;  ///< false: holes stay holes, as on tmpfs (`--sparse`)
-  std::string device;         ///< of the mount, as /proc/PID/maps shows it
+  bool links = false;                ///< arrays are shown as symlinks to their files in the store
+  std::uint64_t capacity_bytes = 0;  ///< of a store without a size of its own; 0: it has one
+  bool reserve_space = true;         ///< false: holes stay holes, as on tmpfs (`--sparse`)
+  std::string device;                ///< of the mount, as /proc/PID/maps shows it
   /// Told when a lifetime was set or changed.
   std::function<void(shm::posix::Fd path_fd)> lifetime_set = [](const shm::posix::Fd&) {};
 };
@@ -130,7 +133,9 @@ class FileSystem {
   [[nodiscard]] shm::Result<std::optional<Reservation>> growth(NodeId node, std::uint64_t size);
   /// From now on holes of the file are meant.
   void want_holes(NodeId node);
-  [[nodiscard]] shm::Result<struct statvfs> statistics() const { return store_.usage(); }
+  [[nodiscard]] shm::Result<struct statvfs> statistics();
+  /// Whether a store with a quota may grow by so much; others decide for themselves.
+  [[nodiscard]] bool admit(std::uint64_t growth_bytes);
 
   // Files. `flags` are those of open(2).
   [[nodiscard]] shm::Result<OpenFile> open(NodeId node, int flags);
@@ -138,6 +143,9 @@ class FileSystem {
                                                                     mode_t mode, int flags,
                                                                     const Caller& caller);
   void release(NodeId node, std::uint64_t handle, int flags);
+  /// Writes to an open file of the cached plane; returns the bytes written.
+  [[nodiscard]] shm::Result<std::size_t> write(std::uint64_t handle, std::span<const char> bytes,
+                                               std::uint64_t offset);
   /// The descriptor of an open file of the cached plane; borrowed until release().
   [[nodiscard]] static int data_fd(std::uint64_t handle) { return static_cast<int>(handle); }
   /// A descriptor of its own of an open file, for work that goes on beside the session's thread.
@@ -177,6 +185,7 @@ class FileSystem {
   [[nodiscard]] shm::Result<void> check_writable(NodeId node);
   [[nodiscard]] shm::Result<void> make_room_for_overwrite(NodeId node);
   [[nodiscard]] shm::Result<void> check_shrink(NodeId node, std::uint64_t size, bool by_handle);
+  [[nodiscard]] std::uint64_t measure() const;
   [[nodiscard]] bool is_array(NodeId node);
   [[nodiscard]] bool is_mapped(NodeId node);
   [[nodiscard]] shm::Result<void> set_own_xattr(NodeId node, const ArrayFile& file,
@@ -186,6 +195,7 @@ class FileSystem {
   const Store& store_;
   InodeTable inodes_;
   ServeOptions options_;
+  std::optional<Quota> quota_;
 };
 
 }  // namespace arrayfs

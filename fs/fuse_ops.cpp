@@ -614,12 +614,12 @@ void op_write(fuse_req_t request, fuse_ino_t node, const char* bytes, size_t siz
     fuse_reply_err(request, EBADF);
     return;
   }
-  const ssize_t written = pwrite(FileSystem::data_fd(info->fh), bytes, size, offset);
-  if (written < 0) {
-    fuse_reply_err(request, errno);
-  } else {
-    fuse_reply_write(request, static_cast<size_t>(written));
-  }
+  answer(
+      request,
+      [&] {
+        return files_of(request).write(info->fh, {bytes, size}, static_cast<std::uint64_t>(offset));
+      },
+      [&](size_t written) { fuse_reply_write(request, written); });
 }
 
 Result<Fd> job_fd(fuse_req_t request, NodeId node, const fuse_file_info& info, int access) {
@@ -638,6 +638,8 @@ void op_fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, o
     }
     if ((mode & FALLOC_FL_PUNCH_HOLE) != 0) {
       files_of(request).want_holes(node);
+    } else if (!files_of(request).admit(static_cast<std::uint64_t>(length))) {
+      return refuse(request, {ENOSPC, {}});
     }
     answer_later(request, [=, fd = std::move(*fd)] {
       const int result = fallocate(fd.get(), mode, offset, length);
@@ -685,6 +687,11 @@ void op_copy_file_range(fuse_req_t request, fuse_ino_t from, off_t from_offset,
     auto target = job_fd(request, to, *to_info, O_RDWR);
     if (!source || !target) {
       return refuse(request, source ? target.error() : source.error());
+    }
+    const auto there = shm::posix::stat_fd(source->get());
+    if (!there || !files_of(request).admit(
+                      std::min<std::uint64_t>(size, static_cast<std::uint64_t>(there->st_size)))) {
+      return refuse(request, {ENOSPC, {}});
     }
     answer_later(request, [=, source = std::move(*source), target = std::move(*target)] {
       off64_t in = from_offset;

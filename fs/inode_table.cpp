@@ -101,7 +101,7 @@ InodeTable::~InodeTable() {
   }
   for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
     Inode& inode = inodes_[slot];
-    if (inode.lookups != 0 && inode.fd >= 0) {
+    if (inode.ino != 0 && inode.fd >= 0) {
       close(inode.fd);
       inode.fd = -1;
     }
@@ -110,7 +110,7 @@ InodeTable::~InodeTable() {
 
 Result<Inode*> InodeTable::find(NodeId node) {
   node &= kSlotMask;
-  if (node == 0 || node >= state_.used_slots || inodes_[node].lookups == 0) {
+  if (node == 0 || node >= state_.used_slots || inodes_[node].ino == 0) {
     return fail(ESTALE);
   }
   return &inodes_[node];
@@ -153,7 +153,6 @@ void InodeTable::forget(NodeId node, std::uint64_t count) {
   if (!inode || node == kRootNode) {
     return;
   }
-  // One lookup stays while the node is open, so that the slot cannot be taken meanwhile.
   (*inode)->lookups -= std::min(count, (*inode)->lookups);
   free_if_unused(static_cast<std::uint32_t>(node & kSlotMask));
 }
@@ -175,7 +174,11 @@ Result<int> InodeTable::fd(NodeId node) {
 }
 
 void InodeTable::opened(NodeId node, bool writable) {
-  Inode& inode = inodes_[node];
+  const auto found = find(node);
+  if (!found) {
+    return;
+  }
+  Inode& inode = **found;
   ++inode.opens;
   inode.flags |= kOpenedBefore;
   inode.writers += writable ? 1 : 0;
@@ -183,10 +186,11 @@ void InodeTable::opened(NodeId node, bool writable) {
 }
 
 void InodeTable::released(NodeId node, bool writable) {
-  Inode& inode = inodes_[node];
-  if (inode.opens == 0) {
+  const auto found = find(node);
+  if (!found || (*found)->opens == 0) {
     return;
   }
+  Inode& inode = **found;
   --inode.opens;
   inode.writers -= writable && inode.writers > 0 ? 1 : 0;
   --state_.open_files;
@@ -206,7 +210,7 @@ std::optional<NodeId> InodeTable::find_by_ino(std::uint64_t ino) const {
 
 void InodeTable::each_nameless(const std::function<void(const Inode&)>& visit) const {
   for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
-    if (inodes_[slot].lookups != 0 && (inodes_[slot].flags & kNameless) != 0) {
+    if (inodes_[slot].ino != 0 && (inodes_[slot].flags & kNameless) != 0) {
       visit(inodes_[slot]);
     }
   }
@@ -231,7 +235,7 @@ void InodeTable::grow_buckets() {
   buckets_.assign(buckets_.size() * 2, 0);
   for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
     Inode& inode = inodes_[slot];
-    if (inode.lookups != 0 && inode.ino != 0) {
+    if (inode.ino != 0) {
       inode.next = std::exchange(buckets_[bucket(inode.ino)], slot);
     }
   }
@@ -273,7 +277,9 @@ void InodeTable::evict_one_fd() {
   for (std::uint32_t seen = 0; seen < state_.used_slots; ++seen) {
     clock_hand_ = clock_hand_ + 1 < state_.used_slots ? clock_hand_ + 1 : kRootNode + 1;
     Inode& inode = inodes_[clock_hand_];
-    if (inode.fd >= 0 && inode.handle_bytes != 0 && inode.opens == 0 && S_ISREG(inode.mode)) {
+    // A file without a name lives as long as somebody has a descriptor.
+    const bool idle = inode.opens == 0 && (inode.flags & kNameless) == 0;
+    if (inode.fd >= 0 && inode.handle_bytes != 0 && idle && S_ISREG(inode.mode)) {
       close(std::exchange(inode.fd, -1));
       --open_fds_;
       return;

@@ -7,30 +7,37 @@
 
 namespace arrayfs {
 
-shm::Result<struct stat> Reservation::run(OnFailure on_failure) const {
-  const int fd = fd_.get();
-  int result = 0;
-  do {
-    // Only what is missing is allocated, and of a failure nothing stays behind.
-    result = fallocate(fd, 0, 0, static_cast<off_t>(size_bytes_));
-  } while (result != 0 && errno == EINTR);
-  if (result != 0 && errno == EOPNOTSUPP) {
-    // The store's file system cannot promise space; growing is all there is.
-    const auto st = shm::posix::stat_fd(fd);
-    const bool shorter = st && static_cast<std::uint64_t>(st->st_size) < size_bytes_;
-    result = shorter ? ftruncate(fd, static_cast<off_t>(size_bytes_)) : 0;
+int Reservation::allocate() const {
+  if (!admitted_) {
+    return ENOSPC;
   }
-  if (result != 0) {
-    const int code = errno;
-    const auto st = shm::posix::stat_fd(fd);
-    if (on_failure == OnFailure::kCutBack && st &&
-        static_cast<std::uint64_t>(st->st_size) > keep_bytes_ &&
-        ftruncate(fd, static_cast<off_t>(keep_bytes_)) != 0) {
-      return shm::posix::fail_errno("undoing a growth");
+  // Only what is missing is allocated, and of a failure nothing stays behind.
+  while (fallocate(fd_.get(), 0, 0, static_cast<off_t>(size_bytes_)) != 0) {
+    if (errno == EOPNOTSUPP) {
+      // The store's file system cannot promise space; growing is all there is.
+      const auto st = shm::posix::stat_fd(fd_.get());
+      const bool shorter = st && static_cast<std::uint64_t>(st->st_size) < size_bytes_;
+      return shorter && ftruncate(fd_.get(), static_cast<off_t>(size_bytes_)) != 0 ? errno : 0;
     }
-    return shm::fail(code);
+    if (errno != EINTR) {
+      return errno;
+    }
   }
-  return shm::posix::stat_fd(fd);
+  return 0;
+}
+
+shm::Result<struct stat> Reservation::run(OnFailure on_failure) const {
+  const int code = allocate();
+  const auto st = shm::posix::stat_fd(fd_.get());
+  if (code == 0) {
+    return st;
+  }
+  const bool grown = st && static_cast<std::uint64_t>(st->st_size) > keep_bytes_;
+  if (on_failure == OnFailure::kCutBack && grown &&
+      ftruncate(fd_.get(), static_cast<off_t>(keep_bytes_)) != 0) {
+    return shm::posix::fail_errno("undoing a growth");
+  }
+  return shm::fail(code);
 }
 
 }  // namespace arrayfs

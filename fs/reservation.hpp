@@ -27,16 +27,20 @@ class Reservation {
   };
 
   /// Allocates the first `size_bytes` of `fd` (writable), and makes the file at least that long.
-  Reservation(shm::posix::Fd fd, std::uint64_t size_bytes, std::uint64_t keep_bytes)
-      : fd_(std::move(fd)), size_bytes_(size_bytes), keep_bytes_(keep_bytes) {}
+  /// `admitted` is false when the quota of the store is already known to refuse it.
+  Reservation(shm::posix::Fd fd, std::uint64_t size_bytes, std::uint64_t keep_bytes, bool admitted)
+      : fd_(std::move(fd)), size_bytes_(size_bytes), keep_bytes_(keep_bytes), admitted_(admitted) {}
 
   /// The attributes of the file afterwards. Errors: ENOSPC.
   [[nodiscard]] shm::Result<struct stat> run(OnFailure on_failure) const;
 
  private:
+  [[nodiscard]] int allocate() const;  ///< 0 or a positive errno
+
   shm::posix::Fd fd_;
   std::uint64_t size_bytes_;
   std::uint64_t keep_bytes_;
+  bool admitted_;
 };
 
 }  // namespace arrayfs

@@ -261,6 +261,7 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   ServeOptions options;
   options.backing = std::move(backing);
   options.links = shows_links();
+  options.capacity_bytes = store_.has_size() ? 0 : config_.capacity_bytes;
   options.reserve_space = !config_.sparse;
   options.device = device_of_mount(config_.mountpoint);
   options.lifetime_set = [this](Fd path_fd) { reaper_->watch(std::move(path_fd)); };
@@ -323,7 +324,7 @@ const char* Session::plane() const {
   return files_->passthrough() ? "passthrough" : "cached";
 }
 
-MountStatus Session::status() const {
+MountStatus Session::status() {
   MountStatus status;
   status.version = kVersion;
   status.mountpoint = config_.mountpoint;
@@ -333,7 +334,7 @@ MountStatus Session::status() const {
   status.store_path = store_.path();
   status.store_description = store_.description();
   status.store_root_fd = store_.root_fd();
-  if (const auto usage = store_.usage()) {
+  if (const auto usage = files_->statistics()) {
     status.capacity_bytes = usage->f_blocks * usage->f_frsize;
     status.free_bytes = usage->f_bfree * usage->f_frsize;
     status.used_bytes = status.capacity_bytes - status.free_bytes;

@@ -48,7 +48,7 @@ class Session {
   [[nodiscard]] KernelProtocol& protocol() { return protocol_; }
   [[nodiscard]] bool show_control() const { return config_.show_control; }
   [[nodiscard]] bool shows_links() const { return config_.io == Io::kLink; }
-  [[nodiscard]] MountStatus status() const;
+  [[nodiscard]] MountStatus status();
 
  private:
   [[nodiscard]] shm::Result<void> start_fuse();

@@ -21,8 +21,8 @@ enum InodeFlag : std::uint32_t {
 
 /// What the kernel was told of one file, directory or other node of the store.
 struct Inode {
-  std::uint64_t ino;             ///< st_ino in the store
-  std::uint64_t lookups;         ///< references that the kernel holds; 0: the slot is free
+  std::uint64_t ino;             ///< st_ino in the store; 0: the slot is free
+  std::uint64_t lookups;         ///< references that the kernel holds
   std::uint64_t generation;      ///< of the slot: counts its uses
   std::int32_t fd;               ///< O_PATH; -1 while only the handle is kept
   std::int32_t backing_id;       ///< registered with the kernel; 0: none

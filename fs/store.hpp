@@ -40,6 +40,8 @@ class Store {
   /// Prefix of this project's own xattrs on the backing files: `user.` where the store has user
   /// xattrs, `trusted.` where only those exist (tmpfs before Linux 6.6), empty where neither.
   [[nodiscard]] const std::string& xattr_prefix() const { return xattr_prefix_; }
+  /// Whether the store's file system limits it by itself: a private tmpfs, or a given directory.
+  [[nodiscard]] bool has_size() const { return has_size_; }
   [[nodiscard]] bool adopted() const { return adopted_; }
   /// What backing files may be stacked on: 1, or 2 when the store lies on overlayfs.
   [[nodiscard]] std::uint32_t stack_depth() const { return stack_depth_; }
@@ -56,6 +58,7 @@ class Store {
   std::string description_;
   std::string xattr_prefix_;
   bool adopted_ = false;
+  bool has_size_ = true;
   std::uint32_t stack_depth_ = 1;
 };
 

@@ -183,11 +183,13 @@ void add_mount_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("mount", "Mount a directory of shared arrays");
   command->footer(kExamples);
   command->add_option("DIR", config.mountpoint, "An existing directory")->required();
-  command->add_option(
+  CLI::Option* size = command->add_option(
       "--size", arguments->size,
       "Capacity: bytes with K, M, G or T, or a share of the memory as 50% (default)");
-  command->add_option("--store", config.store_dir,
-                      "Keep the arrays in the files of this directory, not in a private tmpfs");
+  command
+      ->add_option("--store", config.store_dir,
+                   "Keep the arrays in the files of this directory, not in a private tmpfs")
+      ->excludes(size);  // its file system has a size
   command->add_option(
       "--name", config.name,
       "Name of the private store (default: from DIR); the same name finds it again");
