@@ -54,29 +54,49 @@ bool is_mounted_tmpfs(const std::string& path, const std::string& parent) {
          st.st_dev != above.st_dev;
 }
 
-// Mounts the private tmpfs, or gives the one of an earlier daemon the size asked for.
-Result<bool> mount_private_tmpfs(const std::string& path, const MountConfig& config) {
-  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  const std::string size = "size=" + std::to_string(config.capacity_bytes);
-  if (is_mounted_tmpfs(path, kRootBase)) {
-    if (mount("arrayfs-store", path.c_str(), "tmpfs", MS_REMOUNT | kFlags, size.c_str()) != 0) {
-      return fail_errno("store " + path +
-                        ": cannot shrink below what its arrays use; give a larger --size");
-    }
-    return true;
-  }
-  std::string options = "mode=0700,inode64," + size;
+// The directory of the store and the one that holds all stores, which goes with the last of them:
+// it may do so between the two steps.
+Result<void> make_store_directory(const std::string& path) {
+  Result<void> made;
+  do {
+    made = make_private_directory(parent_of(path)).and_then([&] {
+      return make_private_directory(path);
+    });
+  } while (!made && made.error().code == ENOENT);
+  return made;
+}
+
+constexpr unsigned long kTmpfsFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+std::string size_option(const MountConfig& config) {
+  return "size=" + std::to_string(config.capacity_bytes);
+}
+
+Result<void> mount_private_tmpfs(const std::string& path, const MountConfig& config) {
+  std::string options = "mode=0700,inode64," + size_option(config);
   const std::string huge = options + ",huge=" + config.huge;
-  if (mount("arrayfs-store", path.c_str(), "tmpfs", kFlags, huge.c_str()) == 0) {
-    return false;
+  if (mount("arrayfs-store", path.c_str(), "tmpfs", kTmpfsFlags, huge.c_str()) == 0) {
+    return {};
   }
   // A kernel without transparent huge pages knows no huge=; one before 5.9 no inode64.
-  options = "mode=0700," + size;
+  options = "mode=0700," + size_option(config);
   if (errno != EINVAL ||
-      mount("arrayfs-store", path.c_str(), "tmpfs", kFlags, options.c_str()) != 0) {
-    return fail_errno("store " + path + ": cannot mount a tmpfs");
+      mount("arrayfs-store", path.c_str(), "tmpfs", kTmpfsFlags, options.c_str()) != 0) {
+    auto failed = fail_errno("store " + path + ": cannot mount a tmpfs");
+    rmdir(path.c_str());
+    return failed;
   }
-  return false;
+  return {};
+}
+
+// Gives the tmpfs of an earlier daemon the size asked for.
+Result<void> resize_private_tmpfs(const std::string& path, const MountConfig& config) {
+  if (mount("arrayfs-store", path.c_str(), "tmpfs", MS_REMOUNT | kTmpfsFlags,
+            size_option(config).c_str()) != 0) {
+    return fail_errno("store " + path +
+                      ": cannot shrink below what its arrays use; give a larger --size");
+  }
+  return {};
 }
 
 Result<Fd> open_subdirectory(int base, const char* name, mode_t mode) {
@@ -139,19 +159,15 @@ Result<Store> Store::open(const MountConfig& config) {
   const bool given = !config.store_dir.empty();
   const bool tmpfs = !given && geteuid() == 0;
   if (!given) {
-    for (const std::string& dir : {parent_of(store.path_), store.path_}) {
-      if (auto made = make_private_directory(dir); !made) {
-        return tl::unexpected(made.error());
-      }
+    if (auto made = make_store_directory(store.path_); !made) {
+      return tl::unexpected(made.error());
     }
   }
-  if (tmpfs) {
-    const auto adopted = mount_private_tmpfs(store.path_, config);
-    if (!adopted) {
-      rmdir(store.path_.c_str());
-      return tl::unexpected(adopted.error());
+  const bool mounted = tmpfs && is_mounted_tmpfs(store.path_, kRootBase);
+  if (tmpfs && !mounted) {
+    if (auto made = mount_private_tmpfs(store.path_, config); !made) {
+      return tl::unexpected(made.error());
     }
-    store.adopted_ = *adopted;
   }
 
   auto base = shm::posix::open_at(AT_FDCWD, store.path_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
@@ -162,6 +178,11 @@ Result<Store> Store::open(const MountConfig& config) {
   if (flock(store.base_.get(), LOCK_EX | LOCK_NB) != 0) {
     return fail(EBUSY, "store " + store.path_ +
                            ": another arrayfs serves it; unmount that one or give another --name");
+  }
+  if (mounted) {
+    if (auto resized = resize_private_tmpfs(store.path_, config); !resized) {
+      return tl::unexpected(resized.error());
+    }
   }
 
   auto private_dir =
