@@ -83,20 +83,25 @@ Result<struct stat> FileSystem::set_attributes(NodeId node, const AttrChange& ch
       return fail(errno);
     }
   }
+  return change.drop_privileges && !change.mode ? drop_privileges(node) : get_attributes(node);
+}
+
+// As the kernel does on a write: suid always, sgid where the group may execute.
+Result<struct stat> FileSystem::drop_privileges(NodeId node) {
   auto st = get_attributes(node);
-  if (st && change.drop_privileges && !change.mode && (st->st_mode & (S_ISUID | S_ISGID)) != 0) {
-    // As the kernel does on a write: suid always, sgid where the group may execute.
-    mode_t mode = st->st_mode & 07777 & ~static_cast<mode_t>(S_ISUID);
-    if ((mode & S_IXGRP) != 0) {
-      mode &= ~static_cast<mode_t>(S_ISGID);
-    }
-    if (chmod(path->c_str(), mode) != 0) {
-      return fail(errno);
-    }
-    removexattr(path->c_str(), "security.capability");
-    return get_attributes(node);
+  if (!st || !S_ISREG(st->st_mode) || (st->st_mode & (S_ISUID | S_ISGID)) == 0) {
+    return st;
   }
-  return st;
+  mode_t mode = st->st_mode & 07777 & ~static_cast<mode_t>(S_ISUID);
+  if ((mode & S_IXGRP) != 0) {
+    mode &= ~static_cast<mode_t>(S_ISGID);
+  }
+  const auto path = proc_path(node);
+  if (!path || chmod(path->c_str(), mode) != 0) {
+    return fail(path ? errno : ESTALE);
+  }
+  removexattr(path->c_str(), "security.capability");
+  return get_attributes(node);
 }
 
 Result<std::string> FileSystem::get_xattr(NodeId node, const std::string& name) {
@@ -123,7 +128,7 @@ Result<std::string> FileSystem::get_xattr(NodeId node, const std::string& name) 
   });
 }
 
-Result<std::string> FileSystem::list_xattrs(NodeId node) {
+Result<std::string> FileSystem::list_xattrs(NodeId node, const Caller& caller) {
   const auto path = proc_path(node);
   if (!path) {
     return tl::unexpected(path.error());
@@ -138,7 +143,8 @@ Result<std::string> FileSystem::list_xattrs(NodeId node) {
   std::string names;
   for (size_t at = 0; at < stored.size();) {
     const std::string name(stored.c_str() + at);
-    if (!is_reserved(name, store_.xattr_prefix())) {
+    const bool hidden = name.starts_with("trusted.") && caller.uid != 0;
+    if (!hidden && !is_reserved(name, store_.xattr_prefix())) {
       names.append(name).push_back('\0');
     }
     at += name.size() + 1;

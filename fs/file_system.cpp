@@ -326,13 +326,23 @@ Result<std::int32_t> FileSystem::backing_id(NodeId node) {
   return (*inode)->backing_id;
 }
 
-Result<OpenFile> FileSystem::open(NodeId node, int flags) {
-  if (is_writable(flags) || (flags & O_TRUNC) != 0) {
-    auto ready = check_writable(node);
-    if (ready && (flags & O_TRUNC) != 0) {
-      ready = make_room_for_overwrite(node);
+Result<void> FileSystem::prepare_writing(NodeId node, int flags, const Caller& caller) {
+  auto ready = check_writable(node);
+  if (ready && (flags & O_TRUNC) != 0) {
+    ready = make_room_for_overwrite(node);
+  }
+  if (ready && caller.uid != 0) {
+    // The kernel leaves it to us to drop suid and sgid, and writes go past us: so it is done now.
+    if (auto dropped = drop_privileges(node); !dropped) {
+      return tl::unexpected(dropped.error());
     }
-    if (!ready) {
+  }
+  return ready;
+}
+
+Result<OpenFile> FileSystem::open(NodeId node, int flags, const Caller& caller) {
+  if (is_writable(flags) || (flags & O_TRUNC) != 0) {
+    if (auto ready = prepare_writing(node, flags, caller); !ready) {
       return tl::unexpected(ready.error());
     }
   }
@@ -343,13 +353,14 @@ Result<OpenFile> FileSystem::open(NodeId node, int flags) {
       return tl::unexpected(id.error());
     }
     if ((flags & O_TRUNC) != 0) {
-      if (auto truncated = resize(node, 0, std::nullopt); !truncated) {
-        return tl::unexpected(truncated.error());
+      if (auto emptied = reopen(node, O_WRONLY | O_TRUNC); !emptied) {
+        return tl::unexpected(emptied.error());
       }
     }
     file.backing_id = *id;
   } else {
-    auto fd = reopen(node, flags & ~O_DIRECT);
+    // Where to append, the kernel knows: it may be told to stop appending.
+    auto fd = reopen(node, flags & ~(O_DIRECT | O_APPEND));
     if (!fd) {
       return tl::unexpected(fd.error());
     }
@@ -369,8 +380,8 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
   Fd fd;
   {
     const ActAs as(caller);
-    auto made = shm::posix::open_at(*parent_fd, name,
-                                    (flags & ~(O_DIRECT | O_TRUNC)) | O_CREAT | O_EXCL, mode);
+    auto made = shm::posix::open_at(
+        *parent_fd, name, (flags & ~(O_DIRECT | O_TRUNC | O_APPEND)) | O_CREAT | O_EXCL, mode);
     if (!made) {
       // The caller's kernel believed the name to be free: without O_EXCL it is to look again.
       const int code = made.error().code;

@@ -92,6 +92,8 @@ class FileSystem {
   /// The entry as the link plane shows it: an array becomes a symlink to its file in the store.
   [[nodiscard]] Entry shown_entry(const Entry& entry);
   void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
+  void looked_up_for_view(NodeId node) { inodes_.looked_up_for_view(node); }
+  void forget_view(NodeId node, std::uint64_t count) { inodes_.forget_view(node, count); }
   [[nodiscard]] shm::Result<Entry> make_node(NodeId parent, const char* name, mode_t mode,
                                              dev_t device, const Caller& caller);
   [[nodiscard]] shm::Result<Entry> make_directory(NodeId parent, const char* name, mode_t mode,
@@ -121,8 +123,8 @@ class FileSystem {
   [[nodiscard]] shm::Result<struct stat> set_attributes(NodeId node, const AttrChange& change,
                                                         std::optional<std::uint64_t> handle);
   [[nodiscard]] shm::Result<std::string> get_xattr(NodeId node, const std::string& name);
-  /// Names, each ended by NUL.
-  [[nodiscard]] shm::Result<std::string> list_xattrs(NodeId node);
+  /// Names, each ended by NUL; `trusted.` ones for root alone.
+  [[nodiscard]] shm::Result<std::string> list_xattrs(NodeId node, const Caller& caller);
   [[nodiscard]] shm::Result<void> set_xattr(NodeId node, const std::string& name,
                                             std::string_view value, int flags);
   [[nodiscard]] shm::Result<void> remove_xattr(NodeId node, const std::string& name);
@@ -138,7 +140,7 @@ class FileSystem {
   [[nodiscard]] bool admit(std::uint64_t growth_bytes);
 
   // Files. `flags` are those of open(2).
-  [[nodiscard]] shm::Result<OpenFile> open(NodeId node, int flags);
+  [[nodiscard]] shm::Result<OpenFile> open(NodeId node, int flags, const Caller& caller);
   [[nodiscard]] shm::Result<std::pair<Entry, OpenFile>> create_file(NodeId parent, const char* name,
                                                                     mode_t mode, int flags,
                                                                     const Caller& caller);
@@ -182,6 +184,8 @@ class FileSystem {
   [[nodiscard]] shm::Result<std::int32_t> backing_id(NodeId node);
   [[nodiscard]] shm::Result<void> resize(NodeId node, std::uint64_t size,
                                          std::optional<std::uint64_t> handle);
+  [[nodiscard]] shm::Result<struct stat> drop_privileges(NodeId node);
+  [[nodiscard]] shm::Result<void> prepare_writing(NodeId node, int flags, const Caller& caller);
   [[nodiscard]] shm::Result<void> check_writable(NodeId node);
   [[nodiscard]] shm::Result<void> make_room_for_overwrite(NodeId node);
   [[nodiscard]] shm::Result<void> check_shrink(NodeId node, std::uint64_t size, bool by_handle);

@@ -403,7 +403,7 @@ AttrChange attr_change(const struct stat& st, int to_set) {
   change.atime = time(FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, st.st_atim);
   change.mtime = time(FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, st.st_mtim);
   // FATTR_KILL_SUIDGID of HANDLE_KILLPRIV_V2; libfuse 3.14 passes the bit through.
-  change.drop_privileges = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0 || change.uid || change.gid;
+  change.drop_privileges = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0;
   return change;
 }
 
@@ -463,7 +463,7 @@ void op_listxattr(fuse_req_t request, fuse_ino_t node, size_t size) {
       request,
       [&] {
         return ControlTree::owns(node) ? Result<std::string>("")
-                                       : files_of(request).list_xattrs(node);
+                                       : files_of(request).list_xattrs(node, caller_of(request));
       },
       [&](const std::string& names) { reply_xattr(request, names, size); });
 }
@@ -527,7 +527,7 @@ void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
     return;
   }
   answer(
-      request, [&] { return files_of(request).open(node, info->flags); },
+      request, [&] { return files_of(request).open(node, info->flags, caller_of(request)); },
       [&](const OpenFile& file) {
         info->fh = file.handle;
         serve_as(*info);

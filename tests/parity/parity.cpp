@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <tuple>
 
 #include "transcript.hpp"
 
@@ -58,14 +59,15 @@ std::string describe(const struct stat& status) {
                 minor(status.st_rdev));
 }
 
-/// Returns when a change of a file from now on gets a later time stamp than one before.
+/// Returns when a change of a file from now on gets a later time stamp than one before. Since Linux
+/// 6.13 a stamp may be finer than the coarse clock, which then has to get past it.
 void next_clock_tick() {
   timespec start{};
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME_COARSE, &start);
+  timespec coarse{};
+  clock_gettime(CLOCK_REALTIME, &start);
   do {
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  } while (now.tv_sec == start.tv_sec && now.tv_nsec == start.tv_nsec);
+    clock_gettime(CLOCK_REALTIME_COARSE, &coarse);
+  } while (std::tie(coarse.tv_sec, coarse.tv_nsec) <= std::tie(start.tv_sec, start.tv_nsec));
 }
 
 bool same_time(const timespec& one, const timespec& other) {
