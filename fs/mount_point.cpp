@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <mntent.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,14 +28,24 @@ void each_mount(const std::function<void(const mntent&)>& visit) {
   }
 }
 
-// fusermount3 says only on stderr why it failed; busy is by far the most common reason.
+// Runs fusermount3; what it says on stderr is why it failed.
 Result<void> fusermount(const std::string& path, bool lazily) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    return shm::posix::fail_errno("pipe");
+  }
+  const shm::posix::Fd reading(ends[0]);
+  shm::posix::Fd writing(ends[1]);
   const pid_t child = fork();
   if (child == 0) {
-    dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+    dup2(writing.get(), STDERR_FILENO);
     execlp("fusermount3", "fusermount3", lazily ? "-uz" : "-u", "--", path.c_str(), nullptr);
     _exit(127);
   }
+  writing.reset();
+  std::string said(512, '\0');
+  const ssize_t size = read(reading.get(), said.data(), said.size());
+  said.resize(size > 0 ? static_cast<size_t>(size) : 0);
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child) {
     return shm::posix::fail_errno("fusermount3");
@@ -46,7 +56,8 @@ Result<void> fusermount(const std::string& path, bool lazily) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
     return fail(ENOENT, "fusermount3: install the package fuse3");
   }
-  return fail(EBUSY, path);
+  const bool busy = said.find("busy") != std::string::npos;
+  return fail(busy ? EBUSY : EPERM, said.substr(0, said.find('\n')));
 }
 
 }  // namespace
@@ -79,8 +90,9 @@ Result<void> unmount(const std::string& path, bool lazily) {
 }
 
 void clean_stale_mount(const std::string& path) {
-  struct stat st {};
-  if (stat(path.c_str(), &st) != 0 && errno == ENOTCONN) {
+  // stat would be answered from the kernel's cache for a while, statfs always asks.
+  struct statfs usage {};
+  if (statfs(path.c_str(), &usage) != 0 && errno == ENOTCONN) {
     static_cast<void>(unmount(path, true));  // what still stands is reported by who mounts next
   }
 }

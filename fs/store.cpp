@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 
 namespace arrayfs {
@@ -67,6 +68,19 @@ Result<void> make_store_directory(const std::string& path) {
 }
 
 constexpr unsigned long kTmpfsFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+// A daemon that was killed holds its lock until the last of its threads is gone.
+bool lock_store(int base) {
+  constexpr int kTries = 100;
+  constexpr timespec kPause{0, 10'000'000};
+  for (int i = 0; i < kTries; ++i) {
+    if (flock(base, LOCK_EX | LOCK_NB) == 0) {
+      return true;
+    }
+    nanosleep(&kPause, nullptr);
+  }
+  return false;
+}
 
 std::string size_option(const MountConfig& config) {
   return "size=" + std::to_string(config.capacity_bytes);
@@ -175,7 +189,7 @@ Result<Store> Store::open(const MountConfig& config) {
     return tl::unexpected(base.error());
   }
   store.base_ = std::move(*base);
-  if (flock(store.base_.get(), LOCK_EX | LOCK_NB) != 0) {
+  if (!lock_store(store.base_.get())) {
     return fail(EBUSY, "store " + store.path_ +
                            ": another arrayfs serves it; unmount that one or give another --name");
   }
