@@ -43,7 +43,14 @@ Result<std::unique_ptr<OpenView>> ViewOpening::run() && {
 
 const View* ControlTree::view_of(NodeId node) {
   const std::uint64_t number = node >> kViewShift;
-  return number >= first_view() ? views()[number - first_view()].get() : nullptr;
+  const bool known = number >= first_view() && number - first_view() < views().size();
+  return known ? views()[number - first_view()].get() : nullptr;
+}
+
+const Report* ControlTree::report_of(NodeId node) {
+  const std::uint64_t number = node >> kViewShift;
+  const bool known = number >= kFirstReport && number < first_view() && about(node) == kRootNode;
+  return known ? reports()[number - kFirstReport].get() : nullptr;
 }
 
 Result<Entry> ControlTree::root() {
@@ -115,13 +122,15 @@ void ControlTree::forget(NodeId node, std::uint64_t count) {
 }
 
 Result<struct stat> ControlTree::get_attributes(NodeId node) {
+  const Report* report = report_of(node);
+  if (report == nullptr && view_of(node) == nullptr && node != with_view(kTreeRoot, kRootNode)) {
+    return fail(ESTALE);
+  }
   auto st = files_.get_attributes(about(node));
   if (!st) {
     return st;
   }
-  const bool report =
-      !S_ISLNK(st->st_mode) && view_of(node) == nullptr && node >> kViewShift != kTreeRoot;
-  if (report) {
+  if (report != nullptr) {
     st->st_mode = S_IFREG | 0444;
   } else if (S_ISDIR(st->st_mode)) {
     st->st_mode = S_IFDIR | (st->st_mode & 0555);
@@ -146,6 +155,9 @@ Result<std::string> ControlTree::get_xattr(NodeId node, const std::string& name)
 
 Result<std::string> ControlTree::read_link(NodeId node) {
   const View* view = view_of(node);
+  if (view == nullptr) {
+    return fail(EINVAL);
+  }
   return files_.read_link(about(node)).map([&](std::string target) {
     return target.append(view->suffix());
   });
@@ -191,9 +203,12 @@ Result<ViewOpening> ControlTree::open(NodeId node, int flags) {
   if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0) {
     return fail(EACCES);
   }
+  if (const Report* report = report_of(node)) {
+    return ViewOpening(*report, status_());
+  }
   const View* view = view_of(node);
   if (view == nullptr) {
-    return ViewOpening(*reports()[(node >> kViewShift) - kFirstReport], status_());
+    return fail(node == with_view(kTreeRoot, kRootNode) ? EISDIR : ESTALE);
   }
   auto file = files_.inspect(about(node));
   const auto inode = files_.find(about(node));

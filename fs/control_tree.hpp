@@ -89,8 +89,10 @@ class ControlTree {
   [[nodiscard]] static NodeId with_view(std::uint64_t number, NodeId file) {
     return (number << kViewShift) | file;
   }
-  /// The view that the node belongs to; null for the tree's root and for reports.
+  /// The view that the node belongs to; null for the tree's root, for reports and for no view.
   [[nodiscard]] static const View* view_of(NodeId node);
+  /// The report that the node is; null for all others.
+  [[nodiscard]] static const Report* report_of(NodeId node);
 
   [[nodiscard]] shm::Result<Entry> enter(NodeId node);
   [[nodiscard]] shm::Result<Entry> lookup_in_view(NodeId parent, const View& view,

@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -127,7 +128,15 @@ bool is_control_root(NodeId parent, const char* name) {
   return parent == kRootNode && std::strcmp(name, ControlTree::kName) == 0;
 }
 
+// What the store would take for a path: the kernel sends no such name.
+bool is_path(const char* name) {
+  return std::strchr(name, '/') != nullptr;
+}
+
 Result<Entry> find_entry(Session& session, NodeId parent, const char* name) {
+  if (is_path(name)) {
+    return shm::fail(EINVAL);
+  }
   if (ControlTree::owns(parent)) {
     return session.control().lookup(parent, name);
   }
@@ -158,17 +167,21 @@ void op_forget_multi(fuse_req_t request, size_t count, fuse_forget_data* forgets
 }
 
 // Generated names can be neither made, nor removed, nor taken by files.
-bool refuse_control(fuse_req_t request, NodeId parent, const char* name) {
-  if (!ControlTree::owns(parent) && !is_control_root(parent, name)) {
-    return false;
+bool refuse_name(fuse_req_t request, NodeId parent, const char* name) {
+  if (ControlTree::owns(parent) || is_control_root(parent, name)) {
+    fuse_reply_err(request, EPERM);
+    return true;
   }
-  fuse_reply_err(request, EPERM);
-  return true;
+  if (is_path(name)) {
+    fuse_reply_err(request, EINVAL);
+    return true;
+  }
+  return false;
 }
 
 template <typename Make>
 void make(fuse_req_t request, NodeId parent, const char* name, Make&& operation) {
-  if (!refuse_control(request, parent, name)) {
+  if (!refuse_name(request, parent, name)) {
     answer(request, operation, [&](const Entry& entry) { reply_entry(request, entry); });
   }
 }
@@ -197,20 +210,20 @@ void op_link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char*
 }
 
 void op_unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  if (!refuse_control(request, parent, name)) {
+  if (!refuse_name(request, parent, name)) {
     answer_done(request, [&] { return files_of(request).unlink(parent, name); });
   }
 }
 
 void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  if (!refuse_control(request, parent, name)) {
+  if (!refuse_name(request, parent, name)) {
     answer_done(request, [&] { return files_of(request).remove_directory(parent, name); });
   }
 }
 
 void op_rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
                const char* new_name, unsigned flags) {
-  if (!refuse_control(request, parent, name) && !refuse_control(request, new_parent, new_name)) {
+  if (!refuse_name(request, parent, name) && !refuse_name(request, new_parent, new_name)) {
     answer_done(request, [&] {
       return files_of(request).rename(parent, name, new_parent, new_name, flags);
     });
@@ -285,8 +298,12 @@ Result<void> read_entries(Session& session, NodeId node, std::uint64_t handle, s
   return read;
 }
 
-void op_readdir(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
+// More than the kernel asks for at once; a size of 4 GiB is no reason to have them.
+constexpr size_t kMaxReplyBytes = 1U << 20;
+
+void op_readdir(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset,
                 fuse_file_info* info) {
+  const size_t size = std::min(wanted, kMaxReplyBytes);
   std::vector<char> buffer(size);
   size_t used = 0;
   answer(
@@ -311,8 +328,9 @@ void op_readdir(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
       [&] { fuse_reply_buf(request, buffer.data(), used); });
 }
 
-void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
+void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset,
                     fuse_file_info* info) {
+  const size_t size = std::min(wanted, kMaxReplyBytes);
   Session& session = session_of(request);
   std::vector<char> buffer(size);
   size_t used = 0;
@@ -539,7 +557,7 @@ void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
 
 void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
                fuse_file_info* info) {
-  if (refuse_control(request, parent, name)) {
+  if (refuse_name(request, parent, name)) {
     return;
   }
   answer(
@@ -588,7 +606,9 @@ void op_release(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   fuse_reply_err(request, 0);
 }
 
-void op_read(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, fuse_file_info* info) {
+void op_read(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset,
+             fuse_file_info* info) {
+  const size_t size = std::min(wanted, kMaxReplyBytes);
   if (ControlTree::owns(node)) {
     auto* view = reinterpret_cast<OpenView*>(info->fh);
     answer_later(request, [=] {
@@ -608,16 +628,26 @@ void op_read(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, fus
   fuse_reply_data(request, &data, FUSE_BUF_SPLICE_MOVE);
 }
 
-void op_write(fuse_req_t request, fuse_ino_t node, const char* bytes, size_t size, off_t offset,
+// As write_buf and not as write, whose size libfuse does not compare with that of the message.
+// Without FUSE_CAP_SPLICE_READ the bytes lie in memory, in one piece.
+void op_write(fuse_req_t request, fuse_ino_t node, fuse_bufvec* data, off_t offset,
               fuse_file_info* info) {
   if (ControlTree::owns(node)) {
     fuse_reply_err(request, EBADF);
     return;
   }
+  const std::span bytes(static_cast<const char*>(data->buf[0].mem), data->buf[0].size);
   answer(
       request,
       [&] {
-        return files_of(request).write(info->fh, {bytes, size}, static_cast<std::uint64_t>(offset));
+        auto written = files_of(request).write(info->fh, bytes, static_cast<std::uint64_t>(offset));
+        if (written && caller_of(request).uid != 0) {
+          // The daemon's own right to write such a file is not the caller's.
+          AttrChange change;
+          change.drop_privileges = true;
+          static_cast<void>(files_of(request).set_attributes(node, change, std::nullopt));
+        }
+        return written;
       },
       [&](size_t written) { fuse_reply_write(request, written); });
 }
@@ -725,8 +755,8 @@ void op_init(void* userdata, fuse_conn_info* connection) {
   }
   want(FUSE_CAP_EXPLICIT_INVAL_DATA);
   want(FUSE_CAP_SPLICE_MOVE);
-  connection->want &=
-      ~(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV);
+  connection->want &= ~(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE |
+                        FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_SPLICE_READ);
   connection->time_gran = 1;
 }
 
@@ -752,7 +782,7 @@ const fuse_lowlevel_ops& fuse_operations() {
     ops.open = op_open;
     ops.create = op_create;
     ops.read = op_read;
-    ops.write = op_write;
+    ops.write_buf = op_write;
     ops.flush = op_flush;
     ops.release = op_release;
     ops.fsync = op_fsync;
