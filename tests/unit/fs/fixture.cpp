@@ -1,6 +1,7 @@
 #include "fixture.hpp"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ std::string name_prefix() {
 
 class NothingStaysMounted final : public testing::Environment {
  public:
+  void SetUp() override { spdlog::set_level(spdlog::level::off); }
   void TearDown() override {
     const auto mounts = shm::posix::read_file("/proc/self/mounts", 4U << 20);
     ASSERT_TRUE(ok(mounts));
@@ -37,7 +39,7 @@ class NothingStaysMounted final : public testing::Environment {
 MountConfig unique_config(std::uint64_t capacity_bytes) {
   static std::atomic<int> count{0};
   MountConfig config;
-  config.mountpoint = "/";
+  config.mountpoint = "/nothing/is/mounted/here";
   config.name = name_prefix() + std::to_string(++count);
   config.capacity_bytes = capacity_bytes;
   return config;

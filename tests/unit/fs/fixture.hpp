@@ -48,8 +48,8 @@ T must(shm::Result<T> result) {
 
 inline constexpr std::uint64_t kMiB = 1U << 20;
 
-/// A configuration with a name that nobody else has; the mount point is `/`, where nothing is ever
-/// mounted by these tests.
+/// A configuration with a name that nobody else has, and a mount point where nothing is ever
+/// mounted.
 MountConfig unique_config(std::uint64_t capacity_bytes = 64 * kMiB);
 
 /// A store of its own, discarded at the end.
