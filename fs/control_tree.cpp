@@ -114,11 +114,16 @@ Result<Entry> ControlTree::lookup_in_view(NodeId parent, const View& view,
     files_.forget(found->node, 1);
     return fail(ENOENT);
   }
+  files_.looked_up_for_view(found->node);
   return enter(with_view(number, found->node));
 }
 
 void ControlTree::forget(NodeId node, std::uint64_t count) {
-  files_.forget(about(node), count);
+  if (view_of(node) != nullptr) {
+    files_.forget_view(about(node), count);
+  } else {
+    files_.forget(about(node), count);
+  }
 }
 
 Result<struct stat> ControlTree::get_attributes(NodeId node) {

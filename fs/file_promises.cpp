@@ -146,13 +146,23 @@ Result<void> FileSystem::make_room_for_overwrite(NodeId node) {
   if (!maybe_held || !st || st->st_size == 0 || !is_array(node)) {
     return {};
   }
+  if (st->st_nlink == 0) {
+    return fail(ESTALE);  // the name was given to another file after the kernel looked it up
+  }
   if (st->st_nlink != 1) {
     // Which of its names is to be replaced is not known here: only an unused file is overwritten.
     const bool held = (*inode)->opens != 0 || is_mapped(node);
     return held ? fail(ETXTBSY) : Result<void>{};
   }
-  return replace_by_empty(store_, *fd).and_then([&]() -> Result<void> {
+  return replace_by_empty(store_, *fd).and_then([&](const Replacement& now) -> Result<void> {
     (*inode)->flags |= kNameless;
+    options_.name_changed(now.parent_ino, now.name);
+    if (read_lifetime(now.path_fd.get(), store_.xattr_prefix()).limited()) {
+      if (auto path_fd = shm::posix::open_at(
+              AT_FDCWD, "/proc/self/fd/" + std::to_string(now.path_fd.get()), O_PATH)) {
+        options_.lifetime_set(std::move(*path_fd));
+      }
+    }
     return fail(ESTALE);  // the kernel looks the name up again and opens what it finds
   });
 }

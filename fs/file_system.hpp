@@ -78,6 +78,9 @@ struct ServeOptions {
   std::uint64_t capacity_bytes = 0;  ///< of a store without a size of its own; 0: it has one
   bool reserve_space = true;         ///< false: holes stay holes, as on tmpfs (`--sparse`)
   std::string device;                ///< of the mount, as /proc/PID/maps shows it
+  /// Told when another file took over a name that the kernel may still know as the old one.
+  std::function<void(std::uint64_t parent_ino, const std::string& name)> name_changed =
+      [](std::uint64_t, const std::string&) {};
   /// Told when a lifetime was set or changed.
   std::function<void(shm::posix::Fd path_fd)> lifetime_set = [](const shm::posix::Fd&) {};
 };
@@ -94,6 +97,8 @@ class FileSystem {
   void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
   void looked_up_for_view(NodeId node) { inodes_.looked_up_for_view(node); }
   void forget_view(NodeId node, std::uint64_t count) { inodes_.forget_view(node, count); }
+  /// The last name of a file was removed past this object.
+  void lost_name(std::uint64_t ino) { inodes_.lost_name(ino); }
   [[nodiscard]] shm::Result<Entry> make_node(NodeId parent, const char* name, mode_t mode,
                                              dev_t device, const Caller& caller);
   [[nodiscard]] shm::Result<Entry> make_directory(NodeId parent, const char* name, mode_t mode,
@@ -179,6 +184,7 @@ class FileSystem {
 
   [[nodiscard]] shm::Result<shm::posix::Fd> reopen(NodeId node, int flags);
   [[nodiscard]] shm::Result<Entry> enter(int parent_fd, const char* name);
+  [[nodiscard]] shm::Result<Entry> link_face(const Entry& entry);
   [[nodiscard]] shm::Result<std::string> store_path_of(NodeId node);
   [[nodiscard]] shm::Result<std::string> proc_path(NodeId node);
   [[nodiscard]] shm::Result<std::int32_t> backing_id(NodeId node);

@@ -118,7 +118,12 @@ Result<Inode*> InodeTable::find(NodeId node) {
 
 Result<NodeId> InodeTable::intern(Fd path_fd, const struct stat& st) {
   if (const std::uint32_t known = find_slot(st.st_ino); known != 0) {
-    ++inodes_[known].lookups;
+    Inode& inode = inodes_[known];
+    ++inode.lookups;
+    if (inode.fd >= 0) {
+      // Of several names, the one that it was found by last is sure to exist.
+      close(std::exchange(inode.fd, path_fd.release()));
+    }
     return known;
   }
   const std::uint32_t slot = take_slot();
@@ -131,6 +136,7 @@ Result<NodeId> InodeTable::intern(Fd path_fd, const struct stat& st) {
   Inode& inode = inodes_[slot];
   inode.ino = st.st_ino;
   inode.lookups = 1;
+  inode.views = 0;
   ++inode.generation;
   inode.fd = -1;
   inode.backing_id = 0;
@@ -154,7 +160,21 @@ void InodeTable::forget(NodeId node, std::uint64_t count) {
     return;
   }
   (*inode)->lookups -= std::min(count, (*inode)->lookups);
+  free_memory_if_nameless(**inode);
   free_if_unused(static_cast<std::uint32_t>(node & kSlotMask));
+}
+
+void InodeTable::looked_up_for_view(NodeId node) {
+  if (const auto inode = find(node)) {
+    ++(*inode)->views;
+  }
+}
+
+void InodeTable::forget_view(NodeId node, std::uint64_t count) {
+  if (const auto inode = find(node)) {
+    (*inode)->views -= std::min(count, (*inode)->views);
+  }
+  forget(node, count);
 }
 
 Result<int> InodeTable::fd(NodeId node) {
@@ -163,6 +183,9 @@ Result<int> InodeTable::fd(NodeId node) {
     return tl::unexpected(found.error());
   }
   Inode& inode = **found;
+  if ((inode.flags & kGone) != 0) {
+    return fail(ESTALE);
+  }
   if (inode.fd < 0) {
     Fd fd = open_handle(root_fd_, inode);
     if (!fd.valid()) {
@@ -200,6 +223,7 @@ void InodeTable::released(NodeId node, bool writable) {
 void InodeTable::lost_name(std::uint64_t ino) {
   if (const std::uint32_t slot = find_slot(ino); slot != 0) {
     inodes_[slot].flags |= kNameless;
+    free_memory_if_nameless(inodes_[slot]);
   }
 }
 
@@ -210,7 +234,7 @@ std::optional<NodeId> InodeTable::find_by_ino(std::uint64_t ino) const {
 
 void InodeTable::each_nameless(const std::function<void(const Inode&)>& visit) const {
   for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
-    if (inodes_[slot].ino != 0 && (inodes_[slot].flags & kNameless) != 0) {
+    if (inodes_[slot].ino != 0 && (inodes_[slot].flags & (kNameless | kGone)) == kNameless) {
       visit(inodes_[slot]);
     }
   }
@@ -218,7 +242,7 @@ void InodeTable::each_nameless(const std::function<void(const Inode&)>& visit) c
 
 std::uint32_t InodeTable::find_slot(std::uint64_t ino) const {
   std::uint32_t slot = buckets_[bucket(ino)];
-  while (slot != 0 && inodes_[slot].ino != ino) {
+  while (slot != 0 && (inodes_[slot].ino != ino || (inodes_[slot].flags & kGone) != 0)) {
     slot = inodes_[slot].next;
   }
   return slot;
@@ -251,6 +275,24 @@ void InodeTable::free_if_unused(std::uint32_t slot) {
     link = &inodes_[*link].next;
   }
   *link = inode.next;
+  close_backing(inode);
+  inode.ino = 0;
+  inode.next = std::exchange(state_.free_slot, slot);
+  --state_.nodes;
+}
+
+void InodeTable::free_memory_if_nameless(Inode& inode) {
+  if (inode.views == 0 || inode.lookups != inode.views || inode.opens != 0 || inode.fd < 0) {
+    return;
+  }
+  const auto st = shm::posix::stat_at(inode.fd, "", AT_EMPTY_PATH);
+  if (st && st->st_nlink == 0) {
+    close_backing(inode);
+    inode.flags |= kGone;
+  }
+}
+
+void InodeTable::close_backing(Inode& inode) {
   if (inode.backing_id != 0) {
     release_backing_(inode.backing_id);
   }
@@ -260,9 +302,6 @@ void InodeTable::free_if_unused(std::uint32_t slot) {
   }
   inode.fd = -1;
   inode.backing_id = 0;
-  inode.ino = 0;
-  inode.next = std::exchange(state_.free_slot, slot);
-  --state_.nodes;
 }
 
 void InodeTable::keep_fd(Inode& inode, Fd fd) {

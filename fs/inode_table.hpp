@@ -43,6 +43,11 @@ class InodeTable {
   /// Takes back `count` lookups; the last one frees the slot, unless the node is open.
   void forget(NodeId node, std::uint64_t count);
 
+  /// Says of one lookup that it is for a view of the file: the kernel keeps those for long, so they
+  /// alone do not keep the memory of a file that lost its name.
+  void looked_up_for_view(NodeId node);
+  void forget_view(NodeId node, std::uint64_t count);
+
   /// A borrowed O_PATH descriptor of the node, valid until the next call.
   [[nodiscard]] shm::Result<int> fd(NodeId node);
 
@@ -66,6 +71,8 @@ class InodeTable {
   [[nodiscard]] std::uint32_t take_slot();
   void grow_buckets();
   void free_if_unused(std::uint32_t slot);
+  void free_memory_if_nameless(Inode& inode);
+  void close_backing(Inode& inode);
   void keep_fd(Inode& inode, shm::posix::Fd fd);
   void evict_one_fd();
 

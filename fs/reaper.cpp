@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -34,7 +35,10 @@ Lifetime lifetime_of(const Fd& path_fd, const std::string& prefix) {
 }  // namespace
 
 Reaper::Reaper(const Store& store, Removed removed)
-    : store_(store), removed_(std::move(removed)), wake_(eventfd(0, EFD_CLOEXEC)) {
+    : store_(store),
+      removed_(std::move(removed)),
+      wake_(eventfd(0, EFD_CLOEXEC)),
+      links_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -97,18 +101,43 @@ void Reaper::take_in(Fd path_fd) {
   }
   Watched file{std::move(path_fd), {}, {}};
   file.lifetime = lifetime_of(file.path_fd, store_.xattr_prefix());
-  if (!file.lifetime.limited()) {
-    watched_.erase(st.st_ino);
+  if (!file.lifetime.limited() || st.st_nlink == 0) {
+    forget(st.st_ino);
     return;
   }
   if (file.lifetime.owner) {
     file.owner = Fd(static_cast<int>(syscall(SYS_pidfd_open, file.lifetime.owner->pid, 0)));
   }
+  file.link_watch = inotify_add_watch(links_.get(), proc_path(file.path_fd).c_str(), IN_ATTRIB);
   watched_.insert_or_assign(st.st_ino, std::move(file));
 }
 
+void Reaper::forget(std::uint64_t ino) {
+  if (const auto at = watched_.find(ino); at != watched_.end()) {
+    inotify_rm_watch(links_.get(), at->second.link_watch);
+    watched_.erase(at);
+  }
+}
+
+// A removed file would keep its memory for as long as it is watched.
+void Reaper::let_go_of_nameless() {
+  alignas(inotify_event) char events[4096];
+  while (read(links_.get(), events, sizeof events) > 0) {
+  }
+  std::vector<std::uint64_t> nameless;
+  for (const auto& [ino, file] : watched_) {
+    struct stat st {};
+    if (fstat(file.path_fd.get(), &st) == 0 && st.st_nlink == 0) {
+      nameless.push_back(ino);
+    }
+  }
+  for (const std::uint64_t ino : nameless) {
+    forget(ino);
+  }
+}
+
 int Reaper::wait_for_event() {
-  std::vector<pollfd> events{{wake_.get(), POLLIN, 0}};
+  std::vector<pollfd> events{{wake_.get(), POLLIN, 0}, {links_.get(), POLLIN, 0}};
   std::int64_t next = INT64_MAX;
   for (const auto& [ino, file] : watched_) {
     if (file.owner.valid()) {
@@ -123,9 +152,12 @@ int Reaper::wait_for_event() {
     timeout_ms = std::max(timeout_ms, 10);  // the clock's second may not be over yet
   }
   const int ready = poll(events.data(), events.size(), timeout_ms);
-  if (ready > 0 && events.front().revents != 0) {
+  if (ready > 0 && events[0].revents != 0) {
     eventfd_t count = 0;
     eventfd_read(wake_.get(), &count);
+  }
+  if (ready > 0 && events[1].revents != 0) {
+    let_go_of_nameless();
   }
   return ready;
 }
@@ -171,7 +203,7 @@ void Reaper::remove(const Watched& file, const std::string& reason) {
     return;  // removed or renamed meanwhile
   }
   spdlog::info("removed {}: {}", printable(name), reason);
-  removed_({directory.st_ino, name});
+  removed_({directory.st_ino, name, st.st_ino, st.st_nlink == 1});
 }
 
 }  // namespace arrayfs

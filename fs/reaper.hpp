@@ -20,10 +20,12 @@ namespace arrayfs {
 
 class Reaper {
  public:
-  /// What was removed: the inode of the directory and the name within it.
+  /// What was removed: the inode of the directory, the name within it, and the file.
   struct Removal {
     std::uint64_t parent_ino;
     std::string name;
+    std::uint64_t ino;
+    bool last_name;
   };
   using Removed = std::function<void(const Removal&)>;
 
@@ -41,18 +43,22 @@ class Reaper {
     shm::posix::Fd path_fd;
     Lifetime lifetime;
     shm::posix::Fd owner;  ///< pidfd
+    int link_watch = -1;   ///< of links_
   };
 
   void run();
   void adopt_store();
   void take_in(shm::posix::Fd path_fd);
   [[nodiscard]] int wait_for_event();
+  void let_go_of_nameless();
+  void forget(std::uint64_t ino);
   void reap();
   void remove(const Watched& file, const std::string& reason);
 
   const Store& store_;
   Removed removed_;
-  shm::posix::Fd wake_;  ///< eventfd
+  shm::posix::Fd wake_;   ///< eventfd
+  shm::posix::Fd links_;  ///< inotify: readable when a watched file may have lost a name
   std::mutex mutex_;
   std::vector<shm::posix::Fd> arrived_;  ///< under mutex_
   std::atomic<bool> stopping_{false};

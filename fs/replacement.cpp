@@ -78,7 +78,7 @@ std::uint64_t version_of(int fd, const std::string& xattr_prefix) {
   return version;
 }
 
-Result<void> replace_by_empty(const Store& store, int path_fd) {
+Result<Replacement> replace_by_empty(const Store& store, int path_fd) {
   const auto st = shm::posix::stat_at(path_fd, "", AT_EMPTY_PATH);
   const auto path = path_of(path_fd);
   if (!st || !path || st->st_nlink != 1) {
@@ -89,7 +89,9 @@ Result<void> replace_by_empty(const Store& store, int path_fd) {
   const auto parent = shm::posix::open_at(AT_FDCWD, path->substr(0, slash), O_PATH | O_DIRECTORY);
   const auto found = parent ? shm::posix::stat_at(parent->get(), name, AT_SYMLINK_NOFOLLOW)
                             : Result<struct stat>(fail(ETXTBSY));
-  if (!found || found->st_ino != st->st_ino) {
+  const auto directory = parent ? shm::posix::stat_at(parent->get(), "", AT_EMPTY_PATH)
+                                : Result<struct stat>(fail(ETXTBSY));
+  if (!found || found->st_ino != st->st_ino || !directory) {
     return fail(ETXTBSY);
   }
 
@@ -104,8 +106,9 @@ Result<void> replace_by_empty(const Store& store, int path_fd) {
   }
   if (!done) {
     unlinkat(store.private_fd(), aside.c_str(), 0);
+    return tl::unexpected(done.error());
   }
-  return done;
+  return Replacement{std::move(*fd), directory->st_ino, name};
 }
 
 }  // namespace arrayfs

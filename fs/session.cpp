@@ -150,6 +150,7 @@ Session::~Session() {
     mailbox_->close();
   }
   reaper_.reset();
+  notifier_.reset();
   executor_.reset();  // its jobs reply to requests of the session
   if (session_ != nullptr) {
     fuse_session_unmount(session_);
@@ -264,6 +265,9 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   options.capacity_bytes = store_.has_size() ? 0 : config_.capacity_bytes;
   options.reserve_space = !config_.sparse;
   options.device = device_of_mount(config_.mountpoint);
+  options.name_changed = [this](std::uint64_t parent_ino, const std::string& name) {
+    forget_name(parent_ino, name);
+  };
   options.lifetime_set = [this](Fd path_fd) { reaper_->watch(std::move(path_fd)); };
   auto files = FileSystem::create(store_, *memory_, std::move(options));
   if (!files) {
@@ -272,18 +276,24 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   files_.emplace(std::move(*files));
   control_.emplace(*files_, [this] { return status(); });
   executor_.emplace(kExecutorThreads);
+  notifier_.emplace(1);
   mailbox_.emplace();
   reaper_.emplace(store_, [this](const Reaper::Removal& removal) {
-    mailbox_->post([this, removal] { forget_removed(removal); });
+    mailbox_->post([this, removal] {
+      if (removal.last_name) {
+        files_->lost_name(removal.ino);
+      }
+      forget_name(removal.parent_ino, removal.name);
+    });
   });
   return {};
 }
 
 // The kernel may still know the name. Telling it takes the directory's lock, which a request that
 // waits for this thread may hold: so another thread tells.
-void Session::forget_removed(const Reaper::Removal& removal) {
-  if (const auto parent = files_->find_by_ino(removal.parent_ino)) {
-    executor_->run(Executor::Job([this, parent = *parent, name = removal.name] {
+void Session::forget_name(std::uint64_t parent_ino, const std::string& name) {
+  if (const auto parent = files_->find_by_ino(parent_ino)) {
+    notifier_->run(Executor::Job([this, parent = *parent, name] {
       fuse_lowlevel_notify_inval_entry(session_, parent, name.data(), name.size());
     }));
   }

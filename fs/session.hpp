@@ -60,7 +60,7 @@ class Session {
   [[nodiscard]] shm::Result<void> start_serving(std::optional<Backing> backing);
   [[nodiscard]] shm::Result<void> loop();
   [[nodiscard]] int next_request(fuse_buf& buffer);
-  void forget_removed(const Reaper::Removal& removal);
+  void forget_name(std::uint64_t parent_ino, const std::string& name);
 
   const MountConfig& config_;
   Store store_;
@@ -69,6 +69,8 @@ class Session {
   std::optional<FileSystem> files_;
   std::optional<ControlTree> control_;
   std::optional<Executor> executor_;
+  std::optional<Executor>
+      notifier_;  ///< waits for directory locks, whose holders may need executor_
   std::optional<Mailbox> mailbox_;
   std::optional<Reaper> reaper_;
   fuse_session* session_ = nullptr;

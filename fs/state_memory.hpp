@@ -17,12 +17,14 @@ enum InodeFlag : std::uint32_t {
   kOpenedBefore = 1,  ///< may be mapped by a program that closed its descriptor
   kHolesWanted = 2,   ///< a program punched holes: they are not filled again
   kNameless = 4,      ///< its last name went: an old version, or removed
+  kGone = 8,          ///< only views of the control tree remember it; its memory is freed
 };
 
 /// What the kernel was told of one file, directory or other node of the store.
 struct Inode {
   std::uint64_t ino;             ///< st_ino in the store; 0: the slot is free
   std::uint64_t lookups;         ///< references that the kernel holds
+  std::uint64_t views;           ///< of those, the ones to views in the control tree
   std::uint64_t generation;      ///< of the slot: counts its uses
   std::int32_t fd;               ///< O_PATH; -1 while only the handle is kept
   std::int32_t backing_id;       ///< registered with the kernel; 0: none
