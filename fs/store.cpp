@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <mntent.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
@@ -127,21 +128,19 @@ Result<Fd> open_subdirectory(int base, const char* name, mode_t mode) {
 }
 
 std::string huge_page_option(const std::string& path) {
-  const auto mounts = shm::posix::read_file("/proc/self/mounts", 4U << 20);
-  if (!mounts) {
-    return "unknown";
+  const std::unique_ptr<FILE, decltype(&endmntent)> table(setmntent("/proc/self/mounts", "r"),
+                                                          &endmntent);
+  std::string value = "never";
+  mntent entry{};
+  char buffer[8192];
+  while (table && getmntent_r(table.get(), &entry, buffer, sizeof buffer) != nullptr) {
+    const char* option = path == entry.mnt_dir ? hasmntopt(&entry, "huge") : nullptr;
+    if (option != nullptr) {
+      const std::string_view rest = option + std::strlen("huge=");
+      value = rest.substr(0, rest.find(','));
+    }
   }
-  const size_t line = mounts->find(" " + path + " tmpfs ");
-  if (line == std::string::npos) {
-    return "never";
-  }
-  const size_t end = mounts->find('\n', line);
-  const size_t option = mounts->find("huge=", line);
-  if (option == std::string::npos || option > end) {
-    return "never";
-  }
-  const size_t value = option + std::strlen("huge=");
-  return mounts->substr(value, mounts->find_first_of(", ", value) - value);
+  return value;
 }
 
 std::string probe_xattr_prefix(int private_fd) {
