@@ -147,6 +147,10 @@ Result<Entry> FileSystem::make_symlink(NodeId parent, const char* name, const ch
   if (!fd) {
     return tl::unexpected(fd.error());
   }
+  if (options_.links && std::string_view(target).starts_with(store_.path() + "/")) {
+    // Who copies a link of ours believes to copy an array: it would be a second name, or a loop.
+    return fail(EPERM);
+  }
   {
     const ActAs as(caller);
     if (symlinkat(target, *fd, name) != 0) {
@@ -165,7 +169,11 @@ Result<Entry> FileSystem::link(NodeId node, NodeId new_parent, const char* new_n
   if (linkat(AT_FDCWD, path->c_str(), *parent, new_name, AT_SYMLINK_FOLLOW) != 0) {
     return fail(errno);
   }
-  return enter(*parent, new_name);
+  auto entry = enter(*parent, new_name);
+  // The new name shows the face that was linked, whatever the file has become meanwhile.
+  return (node & kLinkFace) == 0
+             ? entry
+             : entry.and_then([&](const Entry& made) { return link_face(made); });
 }
 
 Result<void> FileSystem::unlink(NodeId parent, const char* name) {
@@ -211,13 +219,18 @@ Entry FileSystem::shown_entry(const Entry& entry) {
   }
   // The header decides, even while the data that it promises is still to come: who makes an array
   // by writing the header first is to map the same pages as everybody else.
-  const auto fd = reopen(entry.node, O_RDONLY | O_NONBLOCK);
+  const auto fd = reopen(entry.node, O_RDONLY | O_NONBLOCK | O_NOATIME);
   std::vector<std::byte> prefix(shm::kMaxPrefixBytes);
   const auto got = fd ? shm::posix::pread_full(fd->get(), prefix, 0) : Result<size_t>(0);
   const auto layout = shm::parse_npy(std::span(prefix).first(got.value_or(0)), INT64_MAX);
-  const auto attr = layout ? get_attributes(entry.node | kLinkFace)
-                           : Result<struct stat>(tl::unexpected(layout.error()));
-  return attr ? Entry{entry.node | kLinkFace, entry.generation, *attr} : entry;
+  return layout ? link_face(entry).value_or(entry) : entry;
+}
+
+Result<Entry> FileSystem::link_face(const Entry& entry) {
+  const NodeId node = entry.node | kLinkFace;
+  return get_attributes(node).map([&](const struct stat& attr) {
+    return Entry{node, entry.generation, attr};
+  });
 }
 
 Result<std::string> FileSystem::store_path_of(NodeId node) {

@@ -270,6 +270,12 @@ bool is_dots(std::string_view name) {
   return name == "." || name == "..";
 }
 
+// Whether a regular file is shown as a link, its name does not tell: then the type is unknown.
+mode_t listed_mode(Session& session, const DirEntry& entry) {
+  const bool maybe_link = entry.type == DT_REG && session.files().links();
+  return maybe_link ? 0 : static_cast<mode_t>(DTTOIF(entry.type));
+}
+
 // The control tree's root among the entries of the mount's root directory, after the last of them.
 constexpr std::uint64_t kControlEntryOffset = 1ULL << 62;
 
@@ -313,7 +319,7 @@ void op_readdir(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset
                             [&](const DirEntry& entry) {
                               struct stat st {};
                               st.st_ino = entry.ino;
-                              st.st_mode = static_cast<mode_t>(DTTOIF(entry.type));
+                              st.st_mode = listed_mode(session_of(request), entry);
                               const std::string name(entry.name);
                               const size_t need = fuse_add_direntry(
                                   request, buffer.data() + used, size - used, name.c_str(), &st,
@@ -342,7 +348,7 @@ void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t of
                               const std::string name(entry.name);
                               fuse_entry_param param{};
                               param.attr.st_ino = entry.ino;
-                              param.attr.st_mode = static_cast<mode_t>(DTTOIF(entry.type));
+                              param.attr.st_mode = listed_mode(session, entry);
                               const size_t need =
                                   fuse_add_direntry_plus(request, nullptr, 0, name.c_str(), &param,
                                                          static_cast<off_t>(entry.next_offset));
@@ -532,10 +538,11 @@ void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {
   });
 }
 
-// Data changes through this mount alone, so the kernel may keep it. A writer's close() is told, so
-// that it can fail when the space for what was written past the daemon is not there.
-void serve_as(fuse_file_info& info) {
-  info.keep_cache = 1;
+// Data changes through this mount alone, so the kernel may keep it, but where links lead past it. A
+// writer's close() is told, so that it can fail when the space for what was written past the daemon
+// is not there.
+void serve_as(Session& session, fuse_file_info& info) {
+  info.keep_cache = session.files().links() ? 0 : 1;
   info.noflush = (info.flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
 }
 
@@ -548,7 +555,7 @@ void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
       request, [&] { return files_of(request).open(node, info->flags, caller_of(request)); },
       [&](const OpenFile& file) {
         info->fh = file.handle;
-        serve_as(*info);
+        serve_as(session_of(request), *info);
         if (KernelProtocol::reply_open(request, *info, file.backing_id) == -ENOENT) {
           files_of(request).release(node, file.handle, info->flags);
         }
@@ -568,7 +575,7 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t m
       [&](const std::pair<Entry, OpenFile>& made) {
         const auto& [entry, file] = made;
         info->fh = file.handle;
-        serve_as(*info);
+        serve_as(session_of(request), *info);
         if (KernelProtocol::reply_create(request, entry_param(session_of(request), entry), *info,
                                          file.backing_id) == -ENOENT) {
           files_of(request).release(entry.node, file.handle, info->flags);
