@@ -7,6 +7,7 @@
 
 #include "../values/scalar.hpp"
 #include "commands.hpp"
+#include "mounted_path.hpp"
 
 namespace arrayfs {
 namespace {
@@ -71,7 +72,14 @@ Result<void> create_copy(const CreateArguments& arguments, shm::CreateOptions op
 Result<void> set_lifetime(const CreateArguments& arguments) {
   const auto set = [&](const char* name, std::uint64_t value) -> Result<void> {
     const std::string text = std::to_string(value);
-    if (value == 0 || setxattr(arguments.path.c_str(), name, text.data(), text.size(), 0) == 0) {
+    if (value == 0) {
+      return {};
+    }
+    if (auto possible = check_not_behind_link(arguments.path); !possible) {
+      unlink(arguments.path.c_str());
+      return possible;
+    }
+    if (setxattr(arguments.path.c_str(), name, text.data(), text.size(), 0) == 0) {
       return {};
     }
     const int code = errno;

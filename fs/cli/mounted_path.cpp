@@ -1,5 +1,7 @@
 #include "mounted_path.hpp"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <filesystem>
 #include <optional>
@@ -9,20 +11,18 @@
 namespace arrayfs {
 namespace {
 
+namespace stdfs = std::filesystem;
+
 constexpr size_t kMaxStatusBytes = 1U << 16;
 
-}  // namespace
+std::string without_end_slashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') {
+    path.pop_back();
+  }
+  return path;
+}
 
-shm::Result<MountedPath> find_mount(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(path, error).lexically_normal();
-  std::string whole = std::filesystem::weakly_canonical(absolute, error).string();
-  if (error) {  // a dead mount cannot be resolved
-    whole = absolute.string();
-  }
-  while (whole.size() > 1 && whole.back() == '/') {
-    whole.pop_back();
-  }
+std::optional<MountedPath> mount_of(const std::string& whole) {
   std::optional<MountedPath> best;
   for (const MountEntry& mount : arrayfs_mounts()) {
     const std::string& at = mount.mountpoint;
@@ -31,10 +31,38 @@ shm::Result<MountedPath> find_mount(const std::string& path) {
       best = MountedPath{mount, whole == at ? "" : whole.substr(at.size() + 1)};
     }
   }
-  if (!best) {
+  return best;
+}
+
+}  // namespace
+
+shm::Result<MountedPath> find_mount(const std::string& path) {
+  std::error_code error;
+  const stdfs::path absolute(
+      without_end_slashes(stdfs::absolute(path, error).lexically_normal().string()));
+  const stdfs::path whole = stdfs::weakly_canonical(absolute, error);
+  // A dead mount cannot be resolved.
+  auto found = mount_of(error ? absolute.string() : whole.string());
+  if (!found) {
+    // On the link plane an array is a symlink that leads out of the mount.
+    found = mount_of(stdfs::weakly_canonical(absolute.parent_path(), error) / absolute.filename());
+  }
+  if (!found) {
     return shm::fail(ENODEV, path + ": not on an arrayfs mount; make one with arrayfs mount DIR");
   }
-  return *best;
+  return *found;
+}
+
+shm::Result<void> check_not_behind_link(const std::string& path) {
+  struct stat file {};
+  struct stat root {};
+  const auto found = find_mount(path);
+  if (found && stat(path.c_str(), &file) == 0 &&
+      stat(found->mount.mountpoint.c_str(), &root) == 0 && file.st_dev != root.st_dev) {
+    return shm::fail(ENOTSUP, path + ": behind a link nothing is sealed and no life is limited; " +
+                                  "mount with --io cached for that");
+  }
+  return {};
 }
 
 std::string MountedPath::control(const std::string& view) const {

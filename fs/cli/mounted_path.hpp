@@ -22,6 +22,10 @@ struct MountedPath {
 /// dead. Errors: ENODEV when it is on no arrayfs mount.
 [[nodiscard]] shm::Result<MountedPath> find_mount(const std::string& path);
 
+/// Errors: ENOTSUP when the path, on a mount of plane link, is an array: xattrs set through the
+/// link would not reach the daemon.
+[[nodiscard]] shm::Result<void> check_not_behind_link(const std::string& path);
+
 /// The `key: value` lines of a mount's status. Errors: those of reading it.
 [[nodiscard]] shm::Result<std::vector<std::pair<std::string, std::string>>> read_status(
     const std::string& mountpoint);

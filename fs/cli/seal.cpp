@@ -47,6 +47,9 @@ Result<void> set_sealed(const std::string& path, bool sealed) {
   if (!mount) {
     return tl::unexpected(mount.error());
   }
+  if (auto possible = check_not_behind_link(path); !possible) {
+    return possible;
+  }
   if (setxattr(path.c_str(), kXattr, sealed ? "1" : "0", 1, 0) == 0) {
     return {};
   }
