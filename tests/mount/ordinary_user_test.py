@@ -31,10 +31,10 @@ class OrdinaryUser(unittest.TestCase):
                 os.chown(path, NOBODY, NOBODY)
         self.name = f"{Path(tempfile.gettempdir()).name}-user-{os.getpid()}"
 
-    def run_as_user(self, *command: str, **options) -> subprocess.CompletedProcess:
+    def run_as_user(self, *command: str, plane: str = "cached", **options) -> subprocess.CompletedProcess:
         become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups") if os.geteuid() == 0 else ()
         environment = {"HOME": str(self.home), "TMPDIR": str(self.home), "PATH": os.environ["PATH"],
-                       "ARRAYFS_BIN": str(self.home / "arrayfs"), "ARRAYFS_TEST_PLANE": "cached"}
+                       "ARRAYFS_BIN": str(self.home / "arrayfs"), "ARRAYFS_TEST_PLANE": plane}
         return run(*become, *command, env=environment, cwd=self.home, **options)
 
     def arrayfs(self, *arguments: str) -> str:
@@ -70,10 +70,16 @@ class OrdinaryUser(unittest.TestCase):
         self.assertRegex(refused.stderr, r"\Aarrayfs: [^\n]{10,}\n\Z")
         self.assertNotIn(str(self.arrays), mounts())
 
-    def test_numpy_flows(self):
-        flows = f"cd tests && exec {sys.executable} -B -m unittest mount.numpy_flows_test"
-        done = self.run_as_user("sh", "-c", flows, timeout=300)
+    def run_suites(self, plane: str, *modules: str) -> None:
+        suites = f"cd tests && exec {sys.executable} -B -m unittest {' '.join(modules)}"
+        done = self.run_as_user("sh", "-c", suites, plane=plane, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_numpy_flows_cached(self):
+        self.run_suites("cached", "mount.numpy_flows_test", "languages.python.populate_test")
+
+    def test_numpy_flows_link(self):
+        self.run_suites("link", "mount.numpy_flows_test", "mount.link_plane_test", "languages.python.populate_test")
 
 
 if __name__ == "__main__":
