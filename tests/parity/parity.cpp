@@ -214,8 +214,13 @@ void in_child(const std::function<void()>& body) {
 }
 
 void as_user(uid_t user, gid_t group, const std::function<void()>& body) {
+  as_user_in_groups(user, group, {}, body);
+}
+
+void as_user_in_groups(uid_t user, gid_t group, const std::vector<gid_t>& groups,
+                       const std::function<void()>& body) {
   in_child([&] {
-    if (setgroups(0, nullptr) != 0 || setresgid(group, group, group) != 0 ||
+    if (setgroups(groups.size(), groups.data()) != 0 || setresgid(group, group, group) != 0 ||
         setresuid(user, user, user) != 0) {
       give_up("as_user");
     }

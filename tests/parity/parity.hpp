@@ -90,4 +90,8 @@ void in_child(const std::function<void()>& body);
 /// Runs `body` in a child as an ordinary user with that group and no other.
 void as_user(uid_t user, gid_t group, const std::function<void()>& body);
 
+/// The same with supplementary groups.
+void as_user_in_groups(uid_t user, gid_t group, const std::vector<gid_t>& groups,
+                       const std::function<void()>& body);
+
 }  // namespace parity
