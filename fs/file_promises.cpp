@@ -157,6 +157,7 @@ Result<void> FileSystem::make_room_for_overwrite(NodeId node) {
   return replace_by_empty(store_, *fd).and_then([&](const Replacement& now) -> Result<void> {
     (*inode)->flags |= kNameless;
     options_.name_changed(now.parent_ino, now.name);
+    options_.attributes_changed(node);
     if (read_lifetime(now.path_fd.get(), store_.xattr_prefix()).limited()) {
       if (auto path_fd = shm::posix::open_at(
               AT_FDCWD, "/proc/self/fd/" + std::to_string(now.path_fd.get()), O_PATH)) {

@@ -26,7 +26,8 @@ using shm::posix::Fd;
 // and ACLs that this thread does not have.
 class ActAs {
  public:
-  explicit ActAs(const Caller& caller) : switched_(geteuid() == 0) {
+  explicit ActAs(const Caller& caller)
+      : switched_(geteuid() == 0 && (caller.uid != 0 || caller.gid != 0)) {
     umask(caller.umask);
     if (switched_) {
       setfsgid(caller.gid);
@@ -330,7 +331,7 @@ Result<std::int32_t> FileSystem::backing_id(NodeId node) {
   }
   if ((*inode)->backing_id == 0) {
     // Kept until FORGET: an inode that is open cannot change its backing id.
-    const auto id = options_.backing->acquire(*fd);
+    auto id = options_.backing->acquire(*fd);
     if (!id) {
       return id;
     }

@@ -81,6 +81,8 @@ struct ServeOptions {
   /// Told when another file took over a name that the kernel may still know as the old one.
   std::function<void(std::uint64_t parent_ino, const std::string& name)> name_changed =
       [](std::uint64_t, const std::string&) {};
+  /// Told when attributes that the kernel may keep changed by themselves.
+  std::function<void(NodeId node)> attributes_changed = [](NodeId) {};
   /// Told when a lifetime was set or changed.
   std::function<void(shm::posix::Fd path_fd)> lifetime_set = [](const shm::posix::Fd&) {};
 };

@@ -20,10 +20,10 @@ using shm::Error;
 using shm::Result;
 using shm::posix::Fd;
 
-// Names change through this mount alone, so the kernel may keep them; attributes also change by
-// stores through mappings, which nobody reports.
-constexpr double kEntryTimeout = 3600;
-constexpr double kAttrTimeout = 1;
+// Names and attributes change through this mount alone, so the kernel may keep them. A writer
+// may make the daemon allocate what was a hole, which the kernel does not see.
+constexpr double kTimeout = 3600;
+constexpr double kTimeoutUnderWriters = 1;
 
 Session& session_of(fuse_req_t request) {
   return *static_cast<Session*>(fuse_req_userdata(request));
@@ -90,6 +90,15 @@ void answer_later(fuse_req_t request, Operation&& operation) {
       }));
 }
 
+double attr_timeout(Session& session, NodeId node) {
+  if (ControlTree::owns(node) || session.files().links()) {
+    return 0;
+  }
+  const auto inode = session.files().find(node);
+  const bool quiet = inode && (*inode)->writers == 0 && session.files().store().is_private();
+  return quiet ? kTimeout : kTimeoutUnderWriters;
+}
+
 fuse_entry_param entry_param(Session& session, const Entry& entry) {
   fuse_entry_param param{};
   param.ino = entry.node;
@@ -98,8 +107,8 @@ fuse_entry_param entry_param(Session& session, const Entry& entry) {
   // The control tree is generated afresh, and on the link plane a file becomes an array without
   // the daemon's doing: nothing of them is kept.
   const bool fleeting = ControlTree::owns(entry.node) || session.files().links();
-  param.entry_timeout = fleeting ? 0 : kEntryTimeout;
-  param.attr_timeout = fleeting ? 0 : kAttrTimeout;
+  param.entry_timeout = fleeting ? 0 : kTimeout;
+  param.attr_timeout = attr_timeout(session, entry.node);
   return param;
 }
 
@@ -119,7 +128,7 @@ void reply_entry(fuse_req_t request, const Entry& entry) {
 }
 
 void reply_attr(fuse_req_t request, NodeId node, const struct stat& st) {
-  fuse_reply_attr(request, &st, ControlTree::owns(node) ? 0 : kAttrTimeout);
+  fuse_reply_attr(request, &st, attr_timeout(session_of(request), node));
 }
 
 // ---- names
@@ -374,14 +383,15 @@ void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t of
 // ---- attributes
 
 // Allocates beside the session's thread, then shows what the file has become.
-void reserve_then_show(fuse_req_t request, NodeId node, Reservation reservation,
+void reserve_then_show(fuse_req_t request, Reservation reservation,
                        Reservation::OnFailure on_failure) {
   answer_later(request, [=, reservation = std::move(reservation)] {
     const auto st = reservation.run(on_failure);
     if (!st) {
       return refuse(request, st.error());
     }
-    reply_attr(request, node, FileSystem::shown(*st));
+    const struct stat shown = FileSystem::shown(*st);
+    fuse_reply_attr(request, &shown, kTimeoutUnderWriters);
   });
 }
 
@@ -397,8 +407,7 @@ void op_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
         auto missing =
             ControlTree::owns(node) ? std::nullopt : files_of(request).missing_space(node, st);
         if (missing) {
-          return reserve_then_show(request, node, std::move(*missing),
-                                   Reservation::OnFailure::kLeave);
+          return reserve_then_show(request, std::move(*missing), Reservation::OnFailure::kLeave);
         }
         reply_attr(request, node, st);
       });
@@ -454,8 +463,7 @@ void op_setattr(fuse_req_t request, fuse_ino_t node, struct stat* attr, int to_s
           return refuse(request, st.error());
         }
         if (growth) {
-          return reserve_then_show(request, node, std::move(*growth),
-                                   Reservation::OnFailure::kCutBack);
+          return reserve_then_show(request, std::move(*growth), Reservation::OnFailure::kCutBack);
         }
         reply_attr(request, node, *st);
       });
@@ -518,6 +526,11 @@ void op_statfs(fuse_req_t request, fuse_ino_t) {
 }
 
 // ---- files
+
+// The handle of a view that is open.
+OpenView* view_of(const fuse_file_info& info) {
+  return reinterpret_cast<OpenView*>(info.fh);  // NOLINT(performance-no-int-to-ptr)
+}
 
 void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {
   auto opening = control_of(request).open(node, info.flags);
@@ -606,7 +619,7 @@ void op_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
 
 void op_release(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   if (ControlTree::owns(node)) {
-    delete reinterpret_cast<OpenView*>(info->fh);
+    delete view_of(*info);
   } else {
     files_of(request).release(node, info->fh, info->flags);
   }
@@ -617,7 +630,7 @@ void op_read(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset,
              fuse_file_info* info) {
   const size_t size = std::min(wanted, kMaxReplyBytes);
   if (ControlTree::owns(node)) {
-    auto* view = reinterpret_cast<OpenView*>(info->fh);
+    OpenView* view = view_of(*info);
     answer_later(request, [=] {
       std::vector<char> buffer(size);
       const auto got = view->read(static_cast<std::uint64_t>(offset), buffer);

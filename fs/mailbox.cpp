@@ -6,8 +6,6 @@
 
 namespace arrayfs {
 
-using std::chrono_literals::operator""ms;
-
 Mailbox::Mailbox() : reader_(pthread_self()) {
   struct sigaction nothing {};
   nothing.sa_handler = [](int) {};  // without SA_RESTART: the read ends with EINTR
@@ -24,7 +22,7 @@ void Mailbox::post(Task task) {
   // A signal that comes just before the read blocks is lost, so it is sent until it was heard.
   do {
     pthread_kill(reader_, SIGUSR1);
-  } while (!taken_.wait_for(lock, 5ms, [this] { return tasks_.empty() || closed_; }));
+  } while (!taken_.wait_for(lock, std::chrono::milliseconds(5), [this] { return tasks_.empty() || closed_; }));
 }
 
 void Mailbox::close() {

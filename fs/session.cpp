@@ -268,6 +268,7 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   options.name_changed = [this](std::uint64_t parent_ino, const std::string& name) {
     forget_name(parent_ino, name);
   };
+  options.attributes_changed = [this](NodeId node) { forget_attributes(node); };
   options.lifetime_set = [this](Fd path_fd) { reaper_->watch(std::move(path_fd)); };
   auto files = FileSystem::create(store_, *memory_, std::move(options));
   if (!files) {
@@ -283,6 +284,9 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
       if (removal.last_name) {
         files_->lost_name(removal.ino);
       }
+      if (const auto node = files_->find_by_ino(removal.ino)) {
+        forget_attributes(*node);
+      }
       forget_name(removal.parent_ino, removal.name);
     });
   });
@@ -297,6 +301,12 @@ void Session::forget_name(std::uint64_t parent_ino, const std::string& name) {
       fuse_lowlevel_notify_inval_entry(session_, parent, name.data(), name.size());
     }));
   }
+}
+
+void Session::forget_attributes(NodeId node) {
+  notifier_->run(Executor::Job([this, node] {
+    fuse_lowlevel_notify_inval_inode(session_, node, -1, 0);  // the data stays
+  }));
 }
 
 int Session::next_request(fuse_buf& buffer) {

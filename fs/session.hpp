@@ -60,6 +60,7 @@ class Session {
   [[nodiscard]] shm::Result<void> start_serving(std::optional<Backing> backing);
   [[nodiscard]] shm::Result<void> loop();
   [[nodiscard]] int next_request(fuse_buf& buffer);
+  void forget_attributes(NodeId node);
   void forget_name(std::uint64_t parent_ino, const std::string& name);
 
   const MountConfig& config_;

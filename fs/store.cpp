@@ -214,6 +214,7 @@ Result<Store> Store::open(const MountConfig& config) {
   store.root_ = std::move(*root);
   store.adopted_ = given || had_arrays;
   store.has_size_ = given || tmpfs;
+  store.is_private_ = !given;
   store.xattr_prefix_ = probe_xattr_prefix(store.private_.get());
 
   struct statfs fs {};

@@ -42,6 +42,8 @@ class Store {
   [[nodiscard]] const std::string& xattr_prefix() const { return xattr_prefix_; }
   /// Whether the store's file system limits it by itself: a private tmpfs, or a given directory.
   [[nodiscard]] bool has_size() const { return has_size_; }
+  /// Whether nobody but this mount changes the files: not so for a given directory.
+  [[nodiscard]] bool is_private() const { return is_private_; }
   [[nodiscard]] bool adopted() const { return adopted_; }
   /// What backing files may be stacked on: 1, or 2 when the store lies on overlayfs.
   [[nodiscard]] std::uint32_t stack_depth() const { return stack_depth_; }
@@ -59,6 +61,7 @@ class Store {
   std::string xattr_prefix_;
   bool adopted_ = false;
   bool has_size_ = true;
+  bool is_private_ = true;
   std::uint32_t stack_depth_ = 1;
 };
 

@@ -99,7 +99,7 @@ Result<std::vector<Json>> read_directory(const std::string& dir) {
       file = {{"kind", "directory"}};
     } else if (at->is_regular_file(gone)) {
       const auto text =
-          shm::posix::read_file(found->control("json/" + base + name + ".json"), kMaxJsonBytes);
+          shm::posix::read_file(found->control(fmt::format("json/{}{}.json", base, name)), kMaxJsonBytes);
       file = text ? Json::parse(*text, nullptr, false) : Json();
       if (!file.is_object()) {
         file = {{"kind", "unreadable"}};

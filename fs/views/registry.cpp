@@ -1,6 +1,4 @@
 // The table of formats: a line each.
-#include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "formats.hpp"
@@ -32,9 +30,7 @@ shm::Result<std::size_t> TextStream::read(std::uint64_t offset, std::span<char> 
   if (offset >= text_.size()) {
     return 0;
   }
-  const size_t size = std::min<size_t>(buffer.size(), text_.size() - offset);
-  std::memcpy(buffer.data(), text_.data() + offset, size);
-  return size;
+  return text_.copy(buffer.data(), buffer.size(), offset);
 }
 
 }  // namespace arrayfs
