@@ -276,5 +276,15 @@ ROW(StatxMask) {
   CALL(statx(AT_FDCWD, "missing", 0, STATX_BASIC_STATS, &status));
 }
 
+// libfuse 3.14 has no statx operation, and the attributes of GETATTR have no birth time.
+ROW_DIFFERS(StatxBirthTime, R"(statx(AT_FDCWD, "f", 0, STATX_BTIME, &status) = 0
+no birth time
+)") {
+  make_file("f");
+  struct statx status {};
+  CALL(statx(AT_FDCWD, "f", 0, STATX_BTIME, &status));
+  note((status.stx_mask & STATX_BTIME) != 0 ? "a birth time" : "no birth time");
+}
+
 }  // namespace
 }  // namespace parity

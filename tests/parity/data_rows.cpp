@@ -77,6 +77,38 @@ ROW(VectoredReadAndWrite) {
   show_content("f");
 }
 
+ROW(FlagsOfSingleCalls) {
+  std::array<char, 4> bytes{'m', 'o', 'r', 'e'};
+  const iovec piece{bytes.data(), bytes.size()};
+  make_file("f", "twelve bytes");
+  const int fd = CALL(open("f", O_RDWR));
+  CALL(pwritev2(fd, &piece, 1, 0, RWF_APPEND));
+  CALL(pwritev2(fd, &piece, 1, -1, RWF_APPEND));
+  CALL(lseek(fd, 0, SEEK_CUR));
+  CALL(pwritev2(fd, &piece, 1, 2, RWF_SYNC));
+  CALL(pwritev2(fd, &piece, 1, 2, RWF_HIPRI));
+  CALL(pwritev2(fd, &piece, 1, 2, 1 << 30));
+  show_content("f");
+  // What is in the page cache is read without waiting.
+  CALL(preadv2(fd, &piece, 1, 0, 0));
+  CALL(preadv2(fd, &piece, 1, 100, RWF_NOWAIT));
+  CALL(preadv2(fd, &piece, 1, 0, RWF_HIPRI));
+  CALL(preadv2(fd, &piece, 1, 0, 1 << 30));
+}
+
+ROW(ForgetCachedPages) {
+  make_file("f", pattern(100'000));
+  const int fd = CALL(open("f", O_RDWR));
+  CALL(pwrite(fd, "changed", 7, 50'000));
+  CALL(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+  CALL(posix_fadvise(fd, 0, 0, POSIX_FADV_NOREUSE));
+  CALL(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM));
+  CALL(posix_fadvise(fd, -1, 0, POSIX_FADV_NORMAL));
+  CALL(posix_fadvise(fd, 0, -1, POSIX_FADV_NORMAL));
+  show_content("f");
+  CALL(readahead(fd, 0, 100'000));
+}
+
 ROW(LargeWrites) {
   const std::string bytes = pattern(5'000'001);
   const int fd = CALL(open("f", O_RDWR | O_CREAT, 0644));

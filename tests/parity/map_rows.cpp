@@ -157,6 +157,64 @@ ROW(MapStoreAndTimes) {
   });
 }
 
+ROW(MapFlags) {
+  make_file("f", pattern(kSize));
+  const int fd = CALL(open("f", O_RDWR));
+  const char* populated = map(fd, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE);
+  note(pattern(kSize) == std::string(populated, kSize) ? "the file's bytes" : "other bytes");
+  map(fd, kSize, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE);
+  map(fd, kSize, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC);
+  map(fd, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_SYNC);
+  map(fd, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_LOCKED);
+  map(fd, kSize, PROT_READ | PROT_EXEC, MAP_PRIVATE);
+  map(fd, kSize, PROT_READ, MAP_SHARED | MAP_NORESERVE);
+}
+
+ROW(Msync) {
+  make_file("f", pattern(kSize));
+  const int fd = CALL(open("f", O_RDWR));
+  char* bytes = map(fd, kSize, PROT_READ | PROT_WRITE, MAP_SHARED);
+  bytes[0] = 'x';
+  CALL(msync(bytes, kPage, MS_SYNC | MS_INVALIDATE));
+  CALL(msync(bytes, kPage, MS_SYNC | MS_ASYNC));
+  CALL(msync(bytes + 1, kPage, MS_SYNC));
+  CALL(msync(bytes, kPage, 8));
+  CALL(msync(bytes, 0, MS_SYNC));
+  CALL(munmap(bytes + kPage, kPage));
+  CALL(msync(bytes, kSize, MS_SYNC));
+  show_content("f");
+}
+
+ROW(Mlock) {
+  make_file("f", pattern(kSize));
+  const int fd = CALL(open("f", O_RDWR));
+  char* bytes = map(fd, kSize, PROT_READ | PROT_WRITE, MAP_SHARED);
+  CALL(mlock(bytes, kSize));
+  CALL(madvise(bytes, kSize, MADV_DONTNEED));
+  CALL(munlock(bytes, kSize));
+  CALL(mlock2(bytes, kSize, MLOCK_ONFAULT));
+  CALL(munlock(bytes, kSize));
+  CALL(madvise(bytes, kSize, MADV_DONTNEED));
+  note(pattern(kSize) == std::string(bytes, kSize) ? "the file's bytes" : "other bytes");
+}
+
+ROW(Remap) {
+  make_file("f", pattern(kSize));
+  const int fd = CALL(open("f", O_RDWR));
+  char* bytes = map(fd, kPage, PROT_READ | PROT_WRITE, MAP_SHARED);
+  bytes = static_cast<char*>(mremap(bytes, kPage, kSize, MREMAP_MAYMOVE));
+  note(pattern(kSize) == std::string(bytes, kSize) ? "the file's bytes" : "other bytes");
+  bytes[kSize - 1] = 'x';
+  // A second view of the same pages.
+  char* second = static_cast<char*>(mremap(bytes, 0, kSize, MREMAP_MAYMOVE));
+  second[0] = 'y';
+  note(std::string(bytes, 1));
+  CALL(munmap(second, kSize));
+  bytes = static_cast<char*>(mremap(bytes, kSize, kPage, 0));
+  CALL(munmap(bytes, kPage));
+  show_content("f");
+}
+
 ROW(Madvise) {
   make_file("f", pattern(kSize));
   const int fd = CALL(open("f", O_RDWR));
