@@ -89,7 +89,6 @@ ROW(FlagsOfSingleCalls) {
   CALL(pwritev2(fd, &piece, 1, 2, RWF_HIPRI));
   CALL(pwritev2(fd, &piece, 1, 2, 1 << 30));
   show_content("f");
-  // What is in the page cache is read without waiting.
   CALL(preadv2(fd, &piece, 1, 0, 0));
   CALL(preadv2(fd, &piece, 1, 100, RWF_NOWAIT));
   CALL(preadv2(fd, &piece, 1, 0, RWF_HIPRI));
