@@ -101,7 +101,7 @@ void Reaper::take_in(Fd path_fd) {
   }
   Watched file{std::move(path_fd), {}, {}};
   file.lifetime = lifetime_of(file.path_fd, store_.xattr_prefix());
-  if (!file.lifetime.limited() || st.st_nlink == 0) {
+  if (!file.lifetime.limited()) {
     forget(st.st_ino);
     return;
   }
@@ -109,7 +109,11 @@ void Reaper::take_in(Fd path_fd) {
     file.owner = Fd(static_cast<int>(syscall(SYS_pidfd_open, file.lifetime.owner->pid, 0)));
   }
   file.link_watch = inotify_add_watch(links_.get(), proc_path(file.path_fd).c_str(), IN_ATTRIB);
-  watched_.insert_or_assign(st.st_ino, std::move(file));
+  const auto at = watched_.insert_or_assign(st.st_ino, std::move(file)).first;
+  // Its name may have gone before the watch was there.
+  if (fstat(at->second.path_fd.get(), &st) != 0 || st.st_nlink == 0) {
+    forget(at->first);
+  }
 }
 
 void Reaper::forget(std::uint64_t ino) {
