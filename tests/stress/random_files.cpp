@@ -411,8 +411,11 @@ std::optional<Held> Worker::map_complete(Fd fd, bool writable, const std::string
   if (pread(fd.get(), head.data(), head.size(), 0) != kHeaderBytes || fstat(fd.get(), &st) != 0) {
     return std::nullopt;
   }
+  // On the cached plane stat() already knows of a write() that the kernel has not finished, and a
+  // page that only this write made is not there yet: SEEK_END tells what the kernel has.
+  const off_t size = std::min(st.st_size, lseek(fd.get(), 0, SEEK_END));
   const auto count = words_of(head);
-  if (!count || *count == 0 || st.st_size < offset_of(*count)) {
+  if (!count || *count == 0 || size < offset_of(*count)) {
     return std::nullopt;
   }
   const auto bytes = static_cast<size_t>(offset_of(*count));
