@@ -783,7 +783,7 @@ void op_init(void* userdata, fuse_conn_info* connection) {
 }  // namespace
 
 const fuse_lowlevel_ops& fuse_operations() {
-  static const fuse_lowlevel_ops kOperations = [] {
+  static const fuse_lowlevel_ops operations = [] {
     fuse_lowlevel_ops ops{};
     ops.init = op_init;
     ops.lookup = op_lookup;
@@ -822,7 +822,7 @@ const fuse_lowlevel_ops& fuse_operations() {
     ops.copy_file_range = op_copy_file_range;
     return ops;
   }();
-  return kOperations;
+  return operations;
 }
 
 }  // namespace arrayfs

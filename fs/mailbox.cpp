@@ -22,7 +22,8 @@ void Mailbox::post(Task task) {
   // A signal that comes just before the read blocks is lost, so it is sent until it was heard.
   do {
     pthread_kill(reader_, SIGUSR1);
-  } while (!taken_.wait_for(lock, std::chrono::milliseconds(5), [this] { return tasks_.empty() || closed_; }));
+  } while (!taken_.wait_for(lock, std::chrono::milliseconds(5),
+                            [this] { return tasks_.empty() || closed_; }));
 }
 
 void Mailbox::close() {

@@ -28,7 +28,7 @@ int Reservation::allocate() const {
 
 shm::Result<struct stat> Reservation::run(OnFailure on_failure) const {
   const int code = allocate();
-  const auto st = shm::posix::stat_fd(fd_.get());
+  auto st = shm::posix::stat_fd(fd_.get());
   if (code == 0) {
     return st;
   }

@@ -25,10 +25,10 @@ std::string human_duration(std::int64_t seconds) {
   if (seconds < 120) {
     return fmt::format("{} s", seconds);
   }
-  if (seconds < 2 * 3600) {
+  if (seconds < 7200) {
     return fmt::format("{} min", seconds / 60);
   }
-  if (seconds < 2 * 86400) {
+  if (seconds < 172800) {
     return fmt::format("{} h", seconds / 3600);
   }
   return fmt::format("{} d", seconds / 86400);

@@ -98,8 +98,8 @@ Result<std::vector<Json>> read_directory(const std::string& dir) {
     if (at->is_directory(gone)) {
       file = {{"kind", "directory"}};
     } else if (at->is_regular_file(gone)) {
-      const auto text =
-          shm::posix::read_file(found->control(fmt::format("json/{}{}.json", base, name)), kMaxJsonBytes);
+      const auto text = shm::posix::read_file(
+          found->control(fmt::format("json/{}{}.json", base, name)), kMaxJsonBytes);
       file = text ? Json::parse(*text, nullptr, false) : Json();
       if (!file.is_object()) {
         file = {{"kind", "unreadable"}};
