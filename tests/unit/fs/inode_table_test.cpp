@@ -316,6 +316,7 @@ TEST_F(EvictingTable, MoreNodesThanDescriptors) {
     const size_t before = open_descriptors();
     InodeTable table = make_table();
     std::vector<NodeId> nodes;
+    nodes.reserve(500);
     for (int i = 0; i < 500; ++i) {
       nodes.push_back(enter(table, std::to_string(i)));
     }

@@ -68,6 +68,7 @@ TEST(MailboxTest, ManyPosters) {
   const Idle idle;
   int done = 0;
   std::vector<std::thread> posters;
+  posters.reserve(8);
   for (int i = 0; i < 8; ++i) {
     posters.emplace_back([&] {
       for (int j = 0; j < 20; ++j) {

@@ -109,10 +109,11 @@ Reply RawKernel::wait_for(std::uint64_t unique) {
   return std::move(early_.extract(unique).mapped());
 }
 
-void RawKernel::wait_for_notification() {
-  while (notifications_.empty()) {
+std::string RawKernel::wait_for_notification(int code) {
+  while (!notifications_.contains(code)) {
     receive();
   }
+  return notifications_.find(code)->second;
 }
 
 Reply RawKernel::call(std::uint32_t opcode, std::uint64_t node, std::string_view body,

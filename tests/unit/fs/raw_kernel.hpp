@@ -84,12 +84,8 @@ class RawKernel {
   void send_raw(std::string_view bytes) const;
   static fuse_in_header header(std::uint32_t opcode, std::uint64_t node, std::size_t body_size,
                                std::uint64_t unique, Requester who = {});
-  /// Notifications that came, by their code.
-  [[nodiscard]] const std::multimap<int, std::string>& notifications() const {
-    return notifications_;
-  }
-  /// Waits until one comes.
-  void wait_for_notification();
+  /// The body of the first notification of this code; waits until there is one.
+  std::string wait_for_notification(int code);
 
   // The common requests.
   Reply lookup(std::uint64_t parent, std::string_view name) {

@@ -161,6 +161,7 @@ TEST(StoreTest, RefusesASymlinkInItsPlace) {
 TEST(StoreTest, ComesAndGoesBesideOthers) {
   // The directory that holds all stores goes with the last of them.
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([] {
       for (int round = 0; round < 50; ++round) {
