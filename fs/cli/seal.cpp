@@ -33,8 +33,9 @@ std::vector<Process> writers_of(const std::string& path, const struct stat& st) 
   std::ranges::move(mappers_of(device, st.st_ino), std::back_inserter(users));
   std::erase_if(users, [](const Process& process) { return !process.writable; });
   std::ranges::sort(users, {}, &Process::pid);
-  const auto repeated = std::ranges::unique(users, {}, &Process::pid);
-  users.erase(repeated.begin(), repeated.end());
+  // Not std::ranges::unique, whose result clang 14 cannot compile.
+  const auto same = [](const Process& a, const Process& b) { return a.pid == b.pid; };
+  users.erase(std::unique(users.begin(), users.end(), same), users.end());
   return users;
 }
 
