@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <map>
 
@@ -82,22 +84,15 @@ Result<void> serve(const MountConfig& config, const std::function<void()>& ready
   return served;
 }
 
-// What the daemon tells the command that started it: 0, or an errno and a line.
+// What the daemon tells the command that started it, in one message: 0, or an errno and a line.
 Result<void> await_daemon(int pipe_fd, pid_t daemon) {
-  std::string message(4096, '\0');
-  size_t size = 0;
-  for (;;) {
-    const ssize_t part = read(pipe_fd, message.data() + size, message.size() - size);
-    if (part < 0 && errno == EINTR) {
-      continue;
-    }
-    if (part <= 0) {
-      break;
-    }
-    size += static_cast<size_t>(part);
-  }
+  std::string message(PIPE_BUF, '\0');
+  ssize_t size = 0;
+  do {
+    size = read(pipe_fd, message.data(), message.size());
+  } while (size < 0 && errno == EINTR);
   int code = 0;
-  if (size < sizeof code) {
+  if (size < static_cast<ssize_t>(sizeof code)) {
     waitpid(daemon, nullptr, 0);
     return fail(EIO, "the daemon ended before the mount was ready; see the log (--log-file)");
   }
@@ -106,14 +101,35 @@ Result<void> await_daemon(int pipe_fd, pid_t daemon) {
     return {};
   }
   waitpid(daemon, nullptr, 0);
-  return fail(code, message.substr(sizeof code, size - sizeof code));
+  return fail(code, message.substr(sizeof code, static_cast<size_t>(size) - sizeof code));
 }
 
 void tell(int pipe_fd, int code, const std::string& context) {
   std::string message(sizeof code, '\0');
   std::memcpy(message.data(), &code, sizeof code);
   message += context;
+  message.resize(std::min<size_t>(message.size(), PIPE_BUF));
   static_cast<void>(!write(pipe_fd, message.data(), message.size()));
+}
+
+// A daemon keeps nothing of who started it: no session, no directory, no descriptor but `pipe`.
+void leave_caller(Fd& pipe) {
+  constexpr int kPipe = STDERR_FILENO + 1;
+  setsid();
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    dup2(null, standard);
+  }
+  if (pipe.get() != kPipe) {
+    if (dup3(pipe.get(), kPipe, O_CLOEXEC) < 0) {
+      _exit(1);
+    }
+    pipe = Fd(kPipe);
+  }
+  close_range(kPipe + 1, ~0U, 0);
+  if (chdir("/") != 0) {
+    _exit(1);
+  }
 }
 
 Result<void> run_daemon(const MountConfig& config) {
@@ -132,14 +148,7 @@ Result<void> run_daemon(const MountConfig& config) {
     return await_daemon(reading.get(), daemon);
   }
   reading.reset();
-  setsid();
-  if (chdir("/") != 0) {
-    _exit(1);
-  }
-  const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    dup2(null.get(), standard);
-  }
+  leave_caller(writing);
   const auto served = serve(config, [&] {
     tell(writing.get(), 0, {});
     writing.reset();
