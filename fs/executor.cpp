@@ -18,19 +18,36 @@ Executor::Executor(unsigned threads) {
 }
 
 Executor::~Executor() {
+  join();
+}
+
+void Executor::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    finished_ = true;
+  }
+  join();
+}
+
+void Executor::join() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_all();
   for (std::thread& thread : threads_) {
-    thread.join();
+    if (thread.joinable()) {
+      thread.join();
+    }
   }
 }
 
 void Executor::run(Job job) {
   {
     const std::lock_guard lock(mutex_);
+    if (finished_) {
+      return;
+    }
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();

@@ -22,14 +22,18 @@ class Executor {
   ~Executor();
 
   void run(Job job);
+  /// Waits for the end of what was queued; jobs that come later are dropped. For one thread, once.
+  void finish();
 
  private:
   void work();
+  void join();
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> jobs_;
   bool stopping_ = false;
+  bool finished_ = false;
   std::vector<std::thread> threads_;
 };
 

@@ -318,7 +318,11 @@ int Session::next_request(fuse_buf& buffer) {
 }
 
 Result<void> Session::loop() {
-  const StopSignals signals([this] { mailbox_->post([this] { fuse_session_exit(session_); }); });
+  const StopSignals signals([this] {
+    // Who tells the kernel of names may wait for requests that are yet to be answered here.
+    notifier_->finish();
+    mailbox_->post([this] { fuse_session_exit(session_); });
+  });
   fuse_buf buffer{};
   int result = 0;
   while (!fuse_session_exited(session_)) {

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import unittest
 from pathlib import Path
 
@@ -105,6 +107,26 @@ class Restart(unittest.TestCase):
                 self.mount.mount()
             self.kill_daemon()
         self.assert_the_same_after(stop)
+
+    def test_a_signal_while_many_overwrite(self):
+        program = ("import sys, numpy as np\nwhile True:\n    try: np.save(sys.argv[1], np.ones(10))\n"
+                   "    except OSError: pass")
+        pid = self.mount.status()["server_pid"]
+        shared = self.mount.path / "shared.npy"
+        np.save(shared, np.ones(10))
+        writers = [subprocess.Popen([sys.executable, "-c", program, str(shared)], stderr=subprocess.DEVNULL, cwd="/")
+                   for _ in range(4)]
+        try:
+            wait_until(lambda: int(self.mount.info("shared.npy")["version"]) > 100, "they overwrite")
+            os.kill(int(pid), signal.SIGTERM)
+            wait_until(lambda: ended(pid), "the daemon ends")
+            self.assertNotIn(str(self.mount.path), mounts())
+        finally:
+            for writer in writers:
+                writer.kill()
+                writer.wait(60)
+        shared.unlink(missing_ok=True)  # who still wrote wrote to the directory below
+        self.mount.mount()
 
     def test_nothing_is_in_use_after_a_restart(self):
         self.kill_daemon()
