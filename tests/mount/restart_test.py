@@ -117,7 +117,8 @@ class Restart(unittest.TestCase):
         writers = [subprocess.Popen([sys.executable, "-c", program, str(shared)], stderr=subprocess.DEVNULL, cwd="/")
                    for _ in range(4)]
         try:
-            wait_until(lambda: int(self.mount.info("shared.npy")["version"]) > 100, "they overwrite")
+            inode = shared.stat().st_ino
+            wait_until(lambda: shared.stat().st_ino > inode + 100, "they overwrite")
             os.kill(int(pid), signal.SIGTERM)
             wait_until(lambda: ended(pid), "the daemon ends")
             self.assertNotIn(str(self.mount.path), mounts())
