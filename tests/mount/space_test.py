@@ -25,11 +25,14 @@ PYTHON_WAYS = {
     "savez": "np.savez(open(p, 'wb'), np.ones(n, 'u1'))",
     "tofile": "np.ones(n, 'u1').tofile(p)",
     "file_truncate": "f = open(p, 'wb+'); f.truncate(n); mmap.mmap(f.fileno(), n)[:] = bytes(n)",
-    "os_truncate": "open(p, 'wb').close(); os.truncate(p, n); f = open(p, 'rb+'); mmap.mmap(f.fileno(), n)[:] = bytes(n)",
-    "posix_fallocate": "f = open(p, 'wb+'); os.posix_fallocate(f.fileno(), 0, n); mmap.mmap(f.fileno(), n)[:] = bytes(n)",
+    "os_truncate": "f = open(p, 'wb+'); os.truncate(p, n); mmap.mmap(f.fileno(), n)[:] = bytes(n)",
+    "posix_fallocate":
+        "f = open(p, 'wb+'); os.posix_fallocate(f.fileno(), 0, n); mmap.mmap(f.fileno(), n)[:] = bytes(n)",
     "seek_and_close": "f = open(p, 'wb+'); f.seek(n - 1); f.write(b'1'); f.close()",
-    "raw_write": "f = open(p, 'wb'); f.write(b'{\"a\": [0, 1]}'.ljust(64)); [f.write(bytes(1 << 20)) for _ in range(n >> 20)]; f.close()",
-    "sendfile": "s = open(sys.argv[3], 'rb'); f = open(p, 'wb'); [os.sendfile(f.fileno(), s.fileno(), i << 20, 1 << 20) for i in range(n >> 20)]",
+    "raw_write":
+        "f = open(p, 'wb'); f.write(b'{\"a\": [0, 1]}'.ljust(64)); [f.write(bytes(1 << 20)) for _ in range(n >> 20)]",
+    "sendfile": "s = open(sys.argv[3], 'rb'); f = open(p, 'wb');"
+                "[os.sendfile(f.fileno(), s.fileno(), i << 20, 1 << 20) for i in range(n >> 20)]",
 }
 PROGRAM = """
 import mmap, os, sys
