@@ -1,6 +1,4 @@
-// The operation table: decodes requests, calls the domain, replies.
-//
-// The only place that turns Results and exceptions into FUSE replies.
+// The operation table: decodes requests, calls the domain, replies (fuse_reply.hpp).
 #pragma once
 
 #include <fuse_lowlevel.h>
@@ -9,5 +7,10 @@ namespace arrayfs {
 
 /// The operations of a session whose userdata is a Session.
 [[nodiscard]] const fuse_lowlevel_ops& fuse_operations();
+
+// Its parts, a file each.
+void add_name_operations(fuse_lowlevel_ops& ops);
+void add_attribute_operations(fuse_lowlevel_ops& ops);
+void add_file_operations(fuse_lowlevel_ops& ops);
 
 }  // namespace arrayfs

@@ -1,0 +1,93 @@
+// What the operations share: decoding a request, and the one place that turns Results and
+// exceptions into replies.
+//
+// Replies may be sent from any thread; everything else here is for the session's thread.
+#pragma once
+
+#include <fuse_lowlevel.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <exception>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "session.hpp"
+
+namespace arrayfs {
+
+// Names and attributes change through this mount alone, so the kernel may keep them. A writer
+// may make the daemon allocate what was a hole, which the kernel does not see.
+inline constexpr double kTimeout = 3600;
+inline constexpr double kTimeoutUnderWriters = 1;
+
+// More than the kernel asks for at once; a size of 4 GiB is no reason to have them.
+inline constexpr size_t kMaxReplyBytes = 1U << 20;
+
+[[nodiscard]] Session& session_of(fuse_req_t request);
+[[nodiscard]] FileSystem& files_of(fuse_req_t request);
+[[nodiscard]] ControlTree& control_of(fuse_req_t request);
+[[nodiscard]] Caller caller_of(fuse_req_t request);
+
+[[nodiscard]] bool is_control_root(NodeId parent, const char* name);
+/// What the store would take for a path: the kernel sends no such name.
+[[nodiscard]] bool is_path(const char* name);
+/// Generated names can be neither made, nor removed, nor taken by files.
+[[nodiscard]] bool refuse_name(fuse_req_t request, NodeId parent, const char* name);
+
+/// Replies with the errno of `error`; its context goes to the log.
+void refuse(fuse_req_t request, const shm::Error& error);
+
+/// How long the kernel may keep the attributes of a node, seconds.
+[[nodiscard]] double attr_timeout(Session& session, NodeId node);
+[[nodiscard]] fuse_entry_param entry_param(Session& session, const Entry& entry);
+/// Takes back `count` lookups of a node of the files or of the control tree.
+void forget(Session& session, NodeId node, std::uint64_t count);
+void reply_entry(fuse_req_t request, const Entry& entry);
+void reply_attr(fuse_req_t request, NodeId node, const struct stat& st);
+
+// The one place where exceptions, which only libraries throw, become errnos.
+template <typename Body>
+void guarded(fuse_req_t request, Body&& body) {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    fuse_reply_err(request, ENOMEM);
+  } catch (const std::exception& error) {
+    spdlog::error("unexpected: {}", error.what());
+    fuse_reply_err(request, EIO);
+  }
+}
+
+// Runs `operation` and gives its value to `reply`, or its error to the caller.
+template <typename Operation, typename Reply>
+void answer(fuse_req_t request, Operation&& operation, Reply&& reply) {
+  guarded(request, [&] {
+    auto result = operation();
+    if (!result) {
+      return refuse(request, result.error());
+    }
+    if constexpr (std::is_void_v<typename decltype(result)::value_type>) {
+      reply();
+    } else {
+      reply(*result);
+    }
+  });
+}
+
+template <typename Operation>
+void answer_done(fuse_req_t request, Operation&& operation) {
+  answer(request, operation, [&] { fuse_reply_err(request, 0); });
+}
+
+// Runs `operation` on an executor thread; it must own what it uses and reply itself.
+template <typename Operation>
+void answer_later(fuse_req_t request, Operation&& operation) {
+  session_of(request).executor().run(
+      Executor::Job([request, operation = std::forward<Operation>(operation)]() mutable {
+        guarded(request, [&] { operation(); });
+      }));
+}
+
+}  // namespace arrayfs
