@@ -143,7 +143,11 @@ Result<void> FileSystem::make_room_for_overwrite(NodeId node) {
   }
   const bool maybe_held = (*inode)->opens != 0 || ((*inode)->flags & kOpenedBefore) != 0;
   const auto st = shm::posix::stat_at(*fd, "", AT_EMPTY_PATH);
-  if (!maybe_held || !st || st->st_size == 0 || !is_array(node)) {
+  if (!st || st->st_size == 0 || !is_array(node)) {
+    return {};
+  }
+  if (!maybe_held) {
+    count_version(store_, *fd);
     return {};
   }
   if (st->st_nlink == 0) {
@@ -152,7 +156,11 @@ Result<void> FileSystem::make_room_for_overwrite(NodeId node) {
   if (st->st_nlink != 1) {
     // Which of its names is to be replaced is not known here: only an unused file is overwritten.
     const bool held = (*inode)->opens != 0 || is_mapped(node);
-    return held ? fail(ETXTBSY) : Result<void>{};
+    if (held) {
+      return fail(ETXTBSY);
+    }
+    count_version(store_, *fd);
+    return {};
   }
   return replace_by_empty(store_, *fd).and_then([&](const Replacement& now) -> Result<void> {
     (*inode)->flags |= kNameless;

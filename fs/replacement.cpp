@@ -78,6 +78,15 @@ std::uint64_t version_of(int fd, const std::string& xattr_prefix) {
   return version;
 }
 
+void count_version(const Store& store, int path_fd) {
+  const std::string& prefix = store.xattr_prefix();
+  const Fd fd(open(proc_path(path_fd).c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.valid() && !prefix.empty()) {
+    const std::string version = std::to_string(version_of(fd.get(), prefix) + 1);
+    fsetxattr(fd.get(), (prefix + "array.version").c_str(), version.data(), version.size(), 0);
+  }
+}
+
 Result<Replacement> replace_by_empty(const Store& store, int path_fd) {
   const auto st = shm::posix::stat_at(path_fd, "", AT_EMPTY_PATH);
   const auto path = path_of(path_fd);

@@ -24,7 +24,10 @@ struct Replacement {
 /// of rename(2).
 [[nodiscard]] shm::Result<Replacement> replace_by_empty(const Store& store, int path_fd);
 
-/// Which version of its name a file is: 1 unless it replaced another.
+/// Counts a version more, of a file that is overwritten in place. What cannot be counted is not.
+void count_version(const Store& store, int path_fd);
+
+/// Which version of its name a file is: 1 unless it was overwritten.
 [[nodiscard]] std::uint64_t version_of(int fd, const std::string& xattr_prefix);
 
 }  // namespace arrayfs
