@@ -63,10 +63,10 @@ Result<Entry> ControlTree::enter(NodeId node) {
   });
 }
 
-Result<Entry> ControlTree::lookup(NodeId parent, const char* name) {
+Result<Entry> ControlTree::lookup(NodeId parent, const char* name, const Caller& caller) {
   const std::uint64_t number = parent >> kViewShift;
   if (const View* view = view_of(parent)) {
-    return lookup_in_view(parent, *view, name);
+    return lookup_in_view(parent, *view, name, caller);
   }
   if (number != kTreeRoot) {
     return fail(ENOTDIR);
@@ -84,8 +84,8 @@ Result<Entry> ControlTree::lookup(NodeId parent, const char* name) {
   return fail(ENOENT);
 }
 
-Result<Entry> ControlTree::lookup_in_view(NodeId parent, const View& view,
-                                          const std::string& name) {
+Result<Entry> ControlTree::lookup_in_view(NodeId parent, const View& view, const std::string& name,
+                                          const Caller& caller) {
   const std::uint64_t number = parent >> kViewShift;
   if (about(parent) == kRootNode && name == kName) {
     return fail(ENOENT);
@@ -114,7 +114,7 @@ Result<Entry> ControlTree::lookup_in_view(NodeId parent, const View& view,
     files_.forget(found->node, 1);
     return fail(ENOENT);
   }
-  files_.looked_up_for_view(found->node);
+  files_.looked_up_for_view(found->node, caller);
   return enter(with_view(number, found->node));
 }
 
@@ -204,7 +204,7 @@ Result<void> ControlTree::read_directory(NodeId node, std::uint64_t handle, std:
   return {};
 }
 
-Result<ViewOpening> ControlTree::open(NodeId node, int flags) {
+Result<ViewOpening> ControlTree::open(NodeId node, int flags, const Caller& caller) {
   if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0) {
     return fail(EACCES);
   }
@@ -215,7 +215,7 @@ Result<ViewOpening> ControlTree::open(NodeId node, int flags) {
   if (view == nullptr) {
     return fail(node == with_view(kTreeRoot, kRootNode) ? EISDIR : ESTALE);
   }
-  auto file = files_.inspect(about(node));
+  auto file = files_.inspect_for_view(about(node), caller);
   const auto inode = files_.find(about(node));
   if (!file || !inode) {
     return fail(file ? ESTALE : file.error().code);

@@ -63,7 +63,7 @@ class ControlTree {
   /// The tree's own root, found as kName in the root directory.
   [[nodiscard]] shm::Result<Entry> root();
 
-  [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name);
+  [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name, const Caller& caller);
   void forget(NodeId node, std::uint64_t count);
   [[nodiscard]] shm::Result<struct stat> get_attributes(NodeId node);
   /// ACLs of the file that the node is about; it has no other xattrs.
@@ -76,7 +76,7 @@ class ControlTree {
                                                  std::uint64_t offset,
                                                  const std::function<bool(const DirEntry&)>& emit);
 
-  [[nodiscard]] shm::Result<ViewOpening> open(NodeId node, int flags);
+  [[nodiscard]] shm::Result<ViewOpening> open(NodeId node, int flags, const Caller& caller);
 
  private:
   // Top byte of a node id: 1 the tree's root, 2.. the reports, then the views.
@@ -96,7 +96,7 @@ class ControlTree {
 
   [[nodiscard]] shm::Result<Entry> enter(NodeId node);
   [[nodiscard]] shm::Result<Entry> lookup_in_view(NodeId parent, const View& view,
-                                                  const std::string& name);
+                                                  const std::string& name, const Caller& caller);
 
   FileSystem& files_;
   std::function<MountStatus()> status_;

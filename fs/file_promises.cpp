@@ -15,9 +15,22 @@ namespace {
 
 using shm::fail;
 using shm::Result;
+using shm::posix::Fd;
 
 std::string sealed_name(const std::string& prefix) {
   return prefix + "array.sealed";
+}
+
+bool is_sealed(const std::string& path, const std::string& prefix) {
+  return !prefix.empty() && getxattr(path.c_str(), sealed_name(prefix).c_str(), nullptr, 0) >= 0;
+}
+
+bool has_acl(const std::string& path) {
+  return getxattr(path.c_str(), "system.posix_acl_access", nullptr, 0) >= 0;
+}
+
+std::string path_of(int fd) {
+  return "/proc/self/fd/" + std::to_string(fd);
 }
 
 }  // namespace
@@ -69,7 +82,7 @@ std::uint64_t FileSystem::measure() const {
   std::uint64_t bytes = nameless().bytes;
   std::error_code error;  // what vanishes meanwhile holds nothing
   for (const int base : {store_.root_fd(), store_.private_fd()}) {
-    const std::filesystem::path root = "/proc/self/fd/" + std::to_string(base) + "/.";
+    const std::filesystem::path root = path_of(base) + "/.";
     for (std::filesystem::recursive_directory_iterator at(root, error), end; !error && at != end;
          at.increment(error)) {
       const auto st = shm::posix::stat_at(AT_FDCWD, at->path(), AT_SYMLINK_NOFOLLOW);
@@ -111,6 +124,21 @@ void FileSystem::want_holes(NodeId node) {
   }
 }
 
+void FileSystem::refused_space(NodeId node) {
+  if (const auto inode = inodes_.find(node)) {
+    (*inode)->flags |= kSpaceRefused;
+  }
+}
+
+bool FileSystem::take_refusal(NodeId node) {
+  const auto inode = inodes_.find(node);
+  const bool refused = inode && ((*inode)->flags & kSpaceRefused) != 0;
+  if (refused) {
+    (*inode)->flags &= ~static_cast<std::uint32_t>(kSpaceRefused);
+  }
+  return refused;
+}
+
 FileSystem::Nameless FileSystem::nameless() const {
   Nameless sum;
   inodes_.each_nameless([&](const Inode& inode) {
@@ -135,45 +163,121 @@ bool FileSystem::is_mapped(NodeId node) {
   return !inode || !mappers_of(options_.device, (*inode)->ino).empty();
 }
 
-Result<void> FileSystem::make_room_for_overwrite(NodeId node) {
+bool FileSystem::kept_for_another(NodeId node, const Caller& caller) {
+  const auto inode = inodes_.find(node);
+  return inode && second_lookups_.kept_for_another((*inode)->ino, caller.pid);
+}
+
+Result<void> FileSystem::make_room_for_overwrite(NodeId node, const Caller& caller) {
   const auto inode = inodes_.find(node);
   const auto fd = inodes_.fd(node);
   if (!inode || !fd) {
     return fail(ESTALE);
   }
-  const bool maybe_held = (*inode)->opens != 0 || ((*inode)->flags & kOpenedBefore) != 0;
+  const SecondLookup* earlier = second_lookups_.find(caller.pid);
+  const bool was_given = earlier != nullptr && earlier->given_ino == (*inode)->ino;
+  // The same file again without a lookup: it was not opened by a name that could get another.
+  const bool by_no_name =
+      earlier != nullptr && earlier->given_ino == 0 && earlier->wanted_ino == (*inode)->ino;
+  second_lookups_.done(caller.pid);
+
   const auto st = shm::posix::stat_at(*fd, "", AT_EMPTY_PATH);
   if (!st || st->st_size == 0 || !is_array(node)) {
     return {};
   }
-  if (!maybe_held) {
+  if ((*inode)->opens == 0 && ((*inode)->flags & kOpenedBefore) == 0) {
     count_version(store_, *fd);
     return {};
   }
-  if (st->st_nlink == 0) {
-    return fail(ESTALE);  // the name was given to another file after the kernel looked it up
-  }
-  if (st->st_nlink != 1) {
-    // Which of its names is to be replaced is not known here: only an unused file is overwritten.
+  if (was_given || by_no_name) {
     const bool held = (*inode)->opens != 0 || is_mapped(node);
-    if (held) {
-      return fail(ETXTBSY);
-    }
-    count_version(store_, *fd);
-    return {};
+    return held ? fail(ETXTBSY) : Result<void>{};
   }
-  return replace_by_empty(store_, *fd).and_then([&](const Replacement& now) -> Result<void> {
-    (*inode)->flags |= kNameless;
-    options_.name_changed(now.parent_ino, now.name);
-    options_.attributes_changed(node);
-    if (read_lifetime(now.path_fd.get(), store_.xattr_prefix()).limited()) {
-      if (auto path_fd = shm::posix::open_at(
-              AT_FDCWD, "/proc/self/fd/" + std::to_string(now.path_fd.get()), O_PATH)) {
-        options_.lifetime_set(std::move(*path_fd));
-      }
+  // The kernel looks the name up again: that is when it gets its new version.
+  second_lookups_.expect(caller.pid, *st, name_in_store(node, *st).value_or(""));
+  return fail(ESTALE);
+}
+
+Result<std::string> FileSystem::name_in_store(NodeId node, const struct stat& st) {
+  return store_path_of(node).map([&](std::string path) {
+    constexpr std::string_view kRemoved = " (deleted)";  // what the kernel appends
+    if (st.st_nlink == 0 && path.ends_with(kRemoved)) {
+      path.resize(path.size() - kRemoved.size());
     }
-    return fail(ESTALE);  // the kernel looks the name up again and opens what it finds
+    return path;
   });
+}
+
+// Whether `path_fd`, found as `name`, is what the caller set out to overwrite and may overwrite.
+bool FileSystem::is_wanted(const SecondLookup& expected, NodeId parent, const char* name,
+                           const Result<Fd>& path_fd, const Caller& caller) {
+  const auto st = path_fd.and_then(
+      [](const Fd& fd) { return shm::posix::stat_at(fd.get(), "", AT_EMPTY_PATH); });
+  if (!st || is_sealed(path_of(path_fd->get()), store_.xattr_prefix())) {
+    return false;
+  }
+  if (st->st_ino == expected.wanted_ino) {
+    return true;
+  }
+  // The kernel has checked the caller's rights on the file that had the name then.
+  const bool same_rights = !has_acl(path_of(path_fd->get())) &&
+                           st->st_mode == expected.wanted_mode &&
+                           st->st_uid == expected.wanted_uid && st->st_gid == expected.wanted_gid;
+  const auto directory = store_path_of(parent);
+  return (same_rights || surely_may(caller, *st, S_IWUSR)) && directory &&
+         SecondLookups::leads(expected, *directory + "/" + name);
+}
+
+Result<bool> FileSystem::prepare_second_lookup(NodeId parent, const char* name,
+                                               const Caller& caller) {
+  SecondLookup* expected = second_lookups_.find(caller.pid);
+  if (expected == nullptr || expected->wanted_ino == 0) {
+    return false;
+  }
+  const auto parent_fd = inodes_.fd(parent);
+  const auto path_fd = parent_fd.and_then([&](int fd) { return open_name(fd, name); });
+  const auto st = path_fd.and_then(
+      [](const Fd& fd) { return shm::posix::stat_at(fd.get(), "", AT_EMPTY_PATH); });
+  if (st && (!S_ISREG(st->st_mode) || st->st_ino == expected->given_ino)) {
+    return false;  // a directory or a link on the way; or the kernel asks once more
+  }
+  if (!st && expected->missed == 0) {
+    expected->missed = 1;  // within one open the kernel looks twice before it believes
+    return false;
+  }
+  if (!is_wanted(*expected, parent, name, path_fd, caller)) {
+    second_lookups_.done(caller.pid);
+    return false;
+  }
+  if (st->st_size == 0 && !second_lookups_.kept(st->st_ino)) {
+    SecondLookups::give(*expected, st->st_ino);
+    return false;
+  }
+  return replace(*parent_fd, name, path_fd->get()).map([&](std::uint64_t fresh_ino) {
+    SecondLookups::give(*expected, fresh_ino);
+    return true;
+  });
+}
+
+Result<std::uint64_t> FileSystem::replace(int parent_fd, const char* name, int path_fd) {
+  const auto before = shm::posix::stat_at(path_fd, "", AT_EMPTY_PATH);
+  const auto fresh = replace_by_empty(store_, parent_fd, name, path_fd);
+  const auto st = fresh.and_then([](const Fd& fd) { return shm::posix::stat_fd(fd.get()); });
+  if (!before || !st) {
+    return tl::unexpected(st ? before.error() : st.error());
+  }
+  if (const auto old = inodes_.find_by_ino(before->st_ino)) {
+    if (before->st_nlink == 1) {
+      inodes_.lost_name(before->st_ino);
+    }
+    options_.attributes_changed(*old);
+  }
+  if (read_lifetime(fresh->get(), store_.xattr_prefix()).limited()) {
+    if (auto opened = open_name(parent_fd, name)) {
+      options_.lifetime_set(std::move(*opened));
+    }
+  }
+  return st->st_ino;
 }
 
 Result<void> FileSystem::check_shrink(NodeId node, std::uint64_t size, bool by_handle) {
@@ -201,10 +305,7 @@ Result<void> FileSystem::check_writable(NodeId node) {
   if (!path) {
     return tl::unexpected(path.error());
   }
-  const std::string& prefix = store_.xattr_prefix();
-  const bool sealed =
-      !prefix.empty() && getxattr(path->c_str(), sealed_name(prefix).c_str(), nullptr, 0) >= 0;
-  return sealed ? fail(EPERM) : Result<void>{};
+  return is_sealed(*path, store_.xattr_prefix()) ? fail(EPERM) : Result<void>{};
 }
 
 Result<void> FileSystem::set_sealed(NodeId node, const ArrayFile& file, bool sealed) {

@@ -48,23 +48,13 @@ class ActAs {
   bool switched_;
 };
 
-// The file `name` in a directory of the store, and nothing outside of it.
-Result<Fd> open_name(int parent_fd, const char* name) {
-  open_how how{};
-  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-  const long fd = syscall(SYS_openat2, parent_fd, name, &how, sizeof how);
-  if (fd >= 0) {
-    return Fd(static_cast<int>(fd));
-  }
-  if (errno == ENOSYS) {  // Linux before 5.6
-    return shm::posix::open_at(parent_fd, name, O_PATH | O_NOFOLLOW);
-  }
-  return fail(errno);
-}
-
 bool is_writable(int flags) {
   return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+// Whether somebody may have the file open or mapped.
+bool maybe_held(const Inode& inode) {
+  return inode.opens != 0 || (inode.flags & kOpenedBefore) != 0;
 }
 
 Result<void> check(int result) {
@@ -87,10 +77,24 @@ Result<FileSystem> FileSystem::create(const Store& store, StateMemory& memory,
   if (!inodes) {
     return tl::unexpected(inodes.error());
   }
-  return FileSystem(store, std::move(*inodes), std::move(options));
+  return FileSystem(store, memory, std::move(*inodes), std::move(options));
 }
 
 // ---- names
+
+Result<Fd> FileSystem::open_name(int parent_fd, const char* name) {
+  open_how how{};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  const long fd = syscall(SYS_openat2, parent_fd, name, &how, sizeof how);
+  if (fd >= 0) {
+    return Fd(static_cast<int>(fd));
+  }
+  if (errno == ENOSYS) {  // Linux before 5.6
+    return shm::posix::open_at(parent_fd, name, O_PATH | O_NOFOLLOW);
+  }
+  return fail(errno);
+}
 
 Result<Entry> FileSystem::enter(int parent_fd, const char* name) {
   auto path_fd = open_name(parent_fd, name);
@@ -204,14 +208,29 @@ Result<void> FileSystem::rename(NodeId parent, const char* name, NodeId new_pare
   if (!to) {
     return tl::unexpected(to.error());
   }
+  const auto source = shm::posix::stat_at(*from, name, AT_SYMLINK_NOFOLLOW);
   const auto target = shm::posix::stat_at(*to, new_name, AT_SYMLINK_NOFOLLOW);
   if (renameat2(*from, name, *to, new_name, flags) != 0) {
     return fail(errno);
   }
-  if (target && target->st_nlink == 1 && (flags & RENAME_EXCHANGE) == 0) {
+  const bool exchanged = (flags & RENAME_EXCHANGE) != 0;
+  if (target && target->st_nlink == 1 && !exchanged) {
     inodes_.lost_name(target->st_ino);
   }
+  remember_rename(source, parent, name);
+  if (exchanged) {
+    remember_rename(target, new_parent, new_name);
+  }
   return {};
+}
+
+// Who opens a file to overwrite it may have found it under the name that it had before.
+void FileSystem::remember_rename(const Result<struct stat>& st, NodeId parent, const char* name) {
+  if (st && S_ISREG(st->st_mode) && st->st_size != 0) {
+    if (const auto directory = store_path_of(parent)) {
+      second_lookups_.renamed(st->st_ino, *directory + "/" + name);
+    }
+  }
 }
 
 Entry FileSystem::shown_entry(const Entry& entry) {
@@ -343,7 +362,7 @@ Result<std::int32_t> FileSystem::backing_id(NodeId node) {
 Result<void> FileSystem::prepare_writing(NodeId node, int flags, const Caller& caller) {
   auto ready = check_writable(node);
   if (ready && (flags & O_TRUNC) != 0) {
-    ready = make_room_for_overwrite(node);
+    ready = make_room_for_overwrite(node, caller);
   }
   if (ready && caller.uid != 0) {
     // The kernel leaves it to us to drop suid and sgid, and writes go past us: so it is done now.
@@ -387,6 +406,7 @@ Result<OpenFile> FileSystem::open(NodeId node, int flags, const Caller& caller) 
 Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const char* name,
                                                            mode_t mode, int flags,
                                                            const Caller& caller) {
+  second_lookups_.done(caller.pid);
   const auto parent_fd = inodes_.fd(parent);
   if (!parent_fd) {
     return tl::unexpected(parent_fd.error());
@@ -397,9 +417,10 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
     auto made = shm::posix::open_at(
         *parent_fd, name, (flags & ~(O_DIRECT | O_TRUNC | O_APPEND)) | O_CREAT | O_EXCL, mode);
     if (!made) {
-      // The caller's kernel believed the name to be free: without O_EXCL it is to look again.
+      // The caller's kernel believed the name to be free.
       const int code = made.error().code;
-      return fail(code == EEXIST && (flags & O_EXCL) == 0 ? ESTALE : code);
+      return code == EEXIST && (flags & O_EXCL) == 0 ? open_created(*parent_fd, name, flags, caller)
+                                                     : fail(code);
     }
     fd = std::move(*made);
   }
@@ -420,6 +441,39 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
   }
   inodes_.opened(entry->node, is_writable(flags));
   return std::pair(*entry, file);
+}
+
+// Somebody else made the name a moment ago. The kernel would look again when told ESTALE, but only
+// once; and it has not checked whether the caller may open what is there.
+Result<std::pair<Entry, OpenFile>> FileSystem::open_created(int parent_fd, const char* name,
+                                                            int flags, const Caller& caller) {
+  auto entry = enter(parent_fd, name);
+  if (!entry) {
+    return fail(entry.error().code == ENOENT ? ESTALE : entry.error().code);
+  }
+  const mode_t wanted = ((flags & O_ACCMODE) != O_WRONLY ? S_IRUSR : 0) |
+                        (is_writable(flags) || (flags & O_TRUNC) != 0 ? S_IWUSR : 0);
+  if (!surely_may(caller, entry->attr, wanted) || !S_ISREG(entry->attr.st_mode)) {
+    inodes_.forget(entry->node, 1);
+    return fail(ESTALE);
+  }
+  const bool in_use = maybe_held(**inodes_.find(entry->node)) && is_array(entry->node);
+  if ((flags & O_TRUNC) != 0 && in_use) {
+    const auto path_fd = open_name(parent_fd, name);
+    const auto replaced =
+        path_fd.and_then([&](const Fd& fd) { return replace(parent_fd, name, fd.get()); });
+    inodes_.forget(entry->node, 1);
+    entry = replaced.and_then([&](std::uint64_t) { return enter(parent_fd, name); });
+    if (!entry) {
+      return tl::unexpected(entry.error());
+    }
+  }
+  auto file = open(entry->node, flags & ~(O_CREAT | O_EXCL), caller);
+  if (!file) {
+    inodes_.forget(entry->node, 1);
+    return tl::unexpected(file.error());
+  }
+  return std::pair(*entry, *file);
 }
 
 Result<std::size_t> FileSystem::write(std::uint64_t handle, std::span<const char> bytes,
@@ -459,6 +513,25 @@ Result<ArrayFile> FileSystem::inspect(NodeId node) {
   return reopen(node, O_RDONLY | O_NONBLOCK).and_then([&](Fd fd) {
     return inspect_array(std::move(fd), store_.xattr_prefix());
   });
+}
+
+void FileSystem::looked_up_for_view(NodeId node, const Caller& caller) {
+  inodes_.looked_up_for_view(node);
+  SecondLookup* expected = second_lookups_.find(caller.pid);
+  if (expected != nullptr && expected->wanted_ino == 0) {
+    SecondLookups::give(*expected, (*inodes_.find(node))->ino);
+  }
+}
+
+Result<ArrayFile> FileSystem::inspect_for_view(NodeId node, const Caller& caller) {
+  second_lookups_.done(caller.pid);
+  auto file = inspect(node);
+  if (!file && file.error().code == ESTALE) {
+    second_lookups_.expect_reader(caller.pid);
+  } else if (const auto inode = inodes_.find(node); inode && ((*inode)->flags & kNameless) != 0) {
+    inodes_.lost_name((*inode)->ino);  // it was only kept for this
+  }
+  return file;
 }
 
 Result<std::string> FileSystem::proc_path(NodeId node) {

@@ -21,7 +21,9 @@
 #include "array_file.hpp"
 #include "inode_table.hpp"
 #include "quota.hpp"
+#include "recent_writes.hpp"
 #include "reservation.hpp"
+#include "second_lookups.hpp"
 #include "store.hpp"
 
 namespace arrayfs {
@@ -78,9 +80,6 @@ struct ServeOptions {
   std::uint64_t capacity_bytes = 0;  ///< of a store without a size of its own; 0: it has one
   bool reserve_space = true;         ///< false: holes stay holes, as on tmpfs (`--sparse`)
   std::string device;                ///< of the mount, as /proc/PID/maps shows it
-  /// Told when another file took over a name that the kernel may still know as the old one.
-  std::function<void(std::uint64_t parent_ino, const std::string& name)> name_changed =
-      [](std::uint64_t, const std::string&) {};
   /// Told when attributes that the kernel may keep changed by themselves.
   std::function<void(NodeId node)> attributes_changed = [](NodeId) {};
   /// Told when a lifetime was set or changed.
@@ -94,10 +93,14 @@ class FileSystem {
 
   // Names.
   [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name);
+  /// To be called before the lookup that a program asks for: when open() sent it to look again, the
+  /// name gets its new version now. True: it did, the kernel's own memory of the name is wrong.
+  [[nodiscard]] shm::Result<bool> prepare_second_lookup(NodeId parent, const char* name,
+                                                        const Caller& caller);
   /// The entry as the link plane shows it: an array becomes a symlink to its file in the store.
   [[nodiscard]] Entry shown_entry(const Entry& entry);
   void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
-  void looked_up_for_view(NodeId node) { inodes_.looked_up_for_view(node); }
+  void looked_up_for_view(NodeId node, const Caller& caller);
   void forget_view(NodeId node, std::uint64_t count) { inodes_.forget_view(node, count); }
   /// The last name of a file was removed past this object.
   void lost_name(std::uint64_t ino) { inodes_.lost_name(ino); }
@@ -138,6 +141,10 @@ class FileSystem {
   /// What must be allocated before the attributes `st` may be shown to a program that could map
   /// the file next, or before a writer may close it.
   [[nodiscard]] std::optional<Reservation> missing_space(NodeId node, const struct stat& st);
+  /// missing_space() was not to be had and the file was cut back: who closes it is told.
+  void refused_space(NodeId node);
+  /// Whether so, since the last time this was asked.
+  [[nodiscard]] bool take_refusal(NodeId node);
   /// The allocation that a growth to `size` needs; it also sets the size.
   [[nodiscard]] shm::Result<std::optional<Reservation>> growth(NodeId node, std::uint64_t size);
   /// From now on holes of the file are meant.
@@ -147,6 +154,8 @@ class FileSystem {
   [[nodiscard]] bool admit(std::uint64_t growth_bytes);
 
   // Files. `flags` are those of open(2).
+  /// Whether the file is kept for another caller, who is on its way to open it: wait.
+  [[nodiscard]] bool kept_for_another(NodeId node, const Caller& caller);
   [[nodiscard]] shm::Result<OpenFile> open(NodeId node, int flags, const Caller& caller);
   [[nodiscard]] shm::Result<std::pair<Entry, OpenFile>> create_file(NodeId parent, const char* name,
                                                                     mode_t mode, int flags,
@@ -155,6 +164,8 @@ class FileSystem {
   /// Writes to an open file of the cached plane; returns the bytes written.
   [[nodiscard]] shm::Result<std::size_t> write(std::uint64_t handle, std::span<const char> bytes,
                                                std::uint64_t offset);
+  /// Who writes to files of the cached plane.
+  [[nodiscard]] RecentWrites& recent_writes() { return recent_writes_; }
   /// The descriptor of an open file of the cached plane; borrowed until release().
   [[nodiscard]] static int data_fd(std::uint64_t handle) { return static_cast<int>(handle); }
   /// A descriptor of its own of an open file, for work that goes on beside the session's thread.
@@ -163,6 +174,9 @@ class FileSystem {
 
   /// The file as an array: a fresh look at its header and xattrs.
   [[nodiscard]] shm::Result<ArrayFile> inspect(NodeId node);
+  /// The same for a view. A file that is gone by now makes the kernel look its name up again, and
+  /// what the caller finds then stays until it is opened.
+  [[nodiscard]] shm::Result<ArrayFile> inspect_for_view(NodeId node, const Caller& caller);
 
   [[nodiscard]] bool links() const { return options_.links; }
   [[nodiscard]] bool passthrough() const { return options_.backing.has_value(); }
@@ -181,13 +195,27 @@ class FileSystem {
   [[nodiscard]] shm::Result<Inode*> find(NodeId node) { return inodes_.find(node); }
 
  private:
-  FileSystem(const Store& store, InodeTable inodes, ServeOptions options)
-      : store_(store), inodes_(std::move(inodes)), options_(std::move(options)) {}
+  FileSystem(const Store& store, StateMemory& memory, InodeTable inodes, ServeOptions options)
+      : store_(store),
+        inodes_(std::move(inodes)),
+        second_lookups_(memory.state()),
+        options_(std::move(options)) {}
 
   [[nodiscard]] shm::Result<shm::posix::Fd> reopen(NodeId node, int flags);
+  /// The file `name` in a directory of the store, O_PATH, and nothing outside of it.
+  [[nodiscard]] static shm::Result<shm::posix::Fd> open_name(int parent_fd, const char* name);
+  /// Whether the caller's rights on a file follow from its owner and mode alone; `wanted` is
+  /// S_IRUSR, S_IWUSR or both.
+  [[nodiscard]] static bool surely_may(const Caller& caller, const struct stat& st, mode_t wanted) {
+    return caller.uid == 0 || (caller.uid == st.st_uid && (st.st_mode & wanted) == wanted);
+  }
   [[nodiscard]] shm::Result<Entry> enter(int parent_fd, const char* name);
+  [[nodiscard]] shm::Result<std::pair<Entry, OpenFile>> open_created(int parent_fd,
+                                                                     const char* name, int flags,
+                                                                     const Caller& caller);
   [[nodiscard]] shm::Result<Entry> link_face(const Entry& entry);
   [[nodiscard]] shm::Result<std::string> store_path_of(NodeId node);
+  void remember_rename(const shm::Result<struct stat>& st, NodeId parent, const char* name);
   [[nodiscard]] shm::Result<std::string> proc_path(NodeId node);
   [[nodiscard]] shm::Result<std::int32_t> backing_id(NodeId node);
   [[nodiscard]] shm::Result<void> resize(NodeId node, std::uint64_t size,
@@ -195,7 +223,11 @@ class FileSystem {
   [[nodiscard]] shm::Result<struct stat> drop_privileges(NodeId node);
   [[nodiscard]] shm::Result<void> prepare_writing(NodeId node, int flags, const Caller& caller);
   [[nodiscard]] shm::Result<void> check_writable(NodeId node);
-  [[nodiscard]] shm::Result<void> make_room_for_overwrite(NodeId node);
+  [[nodiscard]] bool is_wanted(const SecondLookup& expected, NodeId parent, const char* name,
+                               const shm::Result<shm::posix::Fd>& path_fd, const Caller& caller);
+  [[nodiscard]] shm::Result<void> make_room_for_overwrite(NodeId node, const Caller& caller);
+  [[nodiscard]] shm::Result<std::uint64_t> replace(int parent_fd, const char* name, int path_fd);
+  [[nodiscard]] shm::Result<std::string> name_in_store(NodeId node, const struct stat& st);
   [[nodiscard]] shm::Result<void> check_shrink(NodeId node, std::uint64_t size, bool by_handle);
   [[nodiscard]] std::uint64_t measure() const;
   [[nodiscard]] bool is_array(NodeId node);
@@ -206,6 +238,8 @@ class FileSystem {
 
   const Store& store_;
   InodeTable inodes_;
+  SecondLookups second_lookups_;
+  RecentWrites recent_writes_;
   ServeOptions options_;
   std::optional<Quota> quota_;
 };

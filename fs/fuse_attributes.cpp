@@ -5,6 +5,7 @@
 
 #include "fuse_ops.hpp"
 #include "fuse_reply.hpp"
+#include "processes.hpp"
 
 namespace arrayfs {
 namespace {
@@ -12,20 +13,36 @@ namespace {
 using shm::Result;
 using shm::posix::Fd;
 
-// Allocates beside the session's thread, then shows what the file has become.
-void reserve_then_show(fuse_req_t request, Reservation reservation,
-                       Reservation::OnFailure on_failure) {
+void show(fuse_req_t request, const struct stat& st) {
+  const struct stat shown = FileSystem::shown(st);
+  fuse_reply_attr(request, &shown, kTimeoutUnderWriters);
+}
+
+// Sets a size: allocates beside the session's thread, then shows what the file has become.
+void grow(fuse_req_t request, Reservation reservation) {
   answer_later(request, [=, reservation = std::move(reservation)] {
-    const auto st = reservation.run(on_failure);
-    if (!st) {
-      return refuse(request, st.error());
-    }
-    const struct stat shown = FileSystem::shown(*st);
-    fuse_reply_attr(request, &shown, kTimeoutUnderWriters);
+    const auto st = reservation.run();
+    return st ? show(request, *st) : refuse(request, st.error());
   });
 }
 
-void op_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
+// A program that extended the file past the daemon asks for its size before it maps it. Without
+// space it is shown the size that it can have: an error here, programs tend to ignore.
+void fill_then_show(fuse_req_t request, NodeId node, Reservation missing) {
+  answer_later(request, [=, missing = std::move(missing)] {
+    auto st = missing.run();
+    if (st) {
+      return show(request, *st);
+    }
+    st = missing.attributes();
+    session_of(request).call([=] {
+      files_of(request).refused_space(node);
+      return st ? show(request, *st) : refuse(request, st.error());
+    });
+  });
+}
+
+void get_attributes(fuse_req_t request, NodeId node) {
   answer(
       request,
       [&] {
@@ -33,14 +50,26 @@ void op_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
                                        : files_of(request).get_attributes(node);
       },
       [&](const struct stat& st) {
-        // A program that extended the file past the daemon asks for its size before it maps it.
         auto missing =
             ControlTree::owns(node) ? std::nullopt : files_of(request).missing_space(node, st);
         if (missing) {
-          return reserve_then_show(request, std::move(*missing), Reservation::OnFailure::kLeave);
+          return fill_then_show(request, node, std::move(*missing));
         }
         reply_attr(request, node, st);
       });
+}
+
+void op_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
+  const pid_t asker = caller_of(request).pid;
+  if (const auto writer = files_of(request).recent_writes().writer_of(node, asker)) {
+    // What it wrote may not be touched before its write(2) has returned.
+    answer_later(request, [=] {
+      await_system_call(*writer, RecentWrites::kMoment);
+      session_of(request).call([=] { get_attributes(request, node); });
+    });
+    return;
+  }
+  get_attributes(request, node);
 }
 
 AttrChange attr_change(const struct stat& st, int to_set) {
@@ -93,7 +122,7 @@ void op_setattr(fuse_req_t request, fuse_ino_t node, struct stat* attr, int to_s
           return refuse(request, st.error());
         }
         if (growth) {
-          return reserve_then_show(request, std::move(*growth), Reservation::OnFailure::kCutBack);
+          return grow(request, std::move(*growth));
         }
         reply_attr(request, node, *st);
       });

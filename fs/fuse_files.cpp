@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "fuse_ops.hpp"
@@ -21,7 +23,7 @@ OpenView* view_of(const fuse_file_info& info) {
 }
 
 void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {
-  auto opening = control_of(request).open(node, info.flags);
+  auto opening = control_of(request).open(node, info.flags, caller_of(request));
   if (!opening) {
     return refuse(request, opening.error());
   }
@@ -47,20 +49,34 @@ void serve_as(Session& session, fuse_file_info& info) {
   info.noflush = (info.flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
 }
 
-void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
-  if (ControlTree::owns(node)) {
-    guarded(request, [&] { open_view(request, node, *info); });
+void open_file(fuse_req_t request, fuse_ino_t node, fuse_file_info info) {
+  const Caller caller = caller_of(request);
+  if (files_of(request).kept_for_another(node, caller)) {
+    // Whom it is kept for is between its lookup and its open: that takes a moment, if it lives.
+    constexpr std::chrono::microseconds kMoment(200);
+    answer_later(request, [=] {
+      std::this_thread::sleep_for(kMoment);
+      session_of(request).call([=] { open_file(request, node, info); });
+    });
     return;
   }
   answer(
-      request, [&] { return files_of(request).open(node, info->flags, caller_of(request)); },
+      request, [&] { return files_of(request).open(node, info.flags, caller); },
       [&](const OpenFile& file) {
-        info->fh = file.handle;
-        serve_as(session_of(request), *info);
-        if (KernelProtocol::reply_open(request, *info, file.backing_id) == -ENOENT) {
-          files_of(request).release(node, file.handle, info->flags);
+        info.fh = file.handle;
+        serve_as(session_of(request), info);
+        if (KernelProtocol::reply_open(request, info, file.backing_id) == -ENOENT) {
+          files_of(request).release(node, file.handle, info.flags);
         }
       });
+}
+
+void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
+  if (ControlTree::owns(node)) {
+    guarded(request, [&] { open_view(request, node, *info); });
+  } else {
+    open_file(request, node, *info);
+  }
 }
 
 void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
@@ -90,6 +106,10 @@ void op_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
     fuse_reply_err(request, 0);
     return;
   }
+  if (files_of(request).take_refusal(node)) {
+    fuse_reply_err(request, ENOSPC);
+    return;
+  }
   answer(
       request, [&] { return files_of(request).get_attributes(node); },
       [&](const struct stat& st) {
@@ -99,7 +119,7 @@ void op_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
           return;
         }
         answer_later(request, [request, missing = std::move(*missing)] {
-          const auto done = missing.run(Reservation::OnFailure::kCutBack);
+          const auto done = missing.run();
           fuse_reply_err(request, done ? 0 : done.error().code);
         });
       });
@@ -148,6 +168,7 @@ void op_write(fuse_req_t request, fuse_ino_t node, fuse_bufvec* data, off_t offs
   answer(
       request,
       [&] {
+        files_of(request).recent_writes().add(node, caller_of(request).pid);
         auto written = files_of(request).write(info->fh, bytes, static_cast<std::uint64_t>(offset));
         if (written && caller_of(request).uid != 0) {
           // The daemon's own right to write such a file is not the caller's.

@@ -12,12 +12,12 @@ namespace {
 using shm::Result;
 using shm::posix::Fd;
 
-Result<Entry> find_entry(Session& session, NodeId parent, const char* name) {
+Result<Entry> find_entry(Session& session, NodeId parent, const char* name, const Caller& caller) {
   if (is_path(name)) {
     return shm::fail(EINVAL);
   }
   if (ControlTree::owns(parent)) {
-    return session.control().lookup(parent, name);
+    return session.control().lookup(parent, name, caller);
   }
   if (is_control_root(parent, name)) {
     return session.control().root();
@@ -28,9 +28,25 @@ Result<Entry> find_entry(Session& session, NodeId parent, const char* name) {
 }
 
 void op_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  Session& session = session_of(request);
+  bool replaced = false;
   answer(
-      request, [&] { return find_entry(session_of(request), parent, name); },
-      [&](const Entry& entry) { reply_entry(request, entry); });
+      request,
+      [&] {
+        Result<bool> prepared = false;
+        if (!ControlTree::owns(parent) && !is_path(name)) {
+          prepared = session.files().prepare_second_lookup(parent, name, caller_of(request));
+        }
+        return prepared.and_then([&](bool now_replaced) {
+          replaced = now_replaced;
+          return find_entry(session, parent, name, caller_of(request));
+        });
+      },
+      [&](const Entry& entry) {
+        if (!reply_entry(request, entry) && replaced) {
+          session.forget_name(parent, name);
+        }
+      });
 }
 
 void op_forget(fuse_req_t request, fuse_ino_t node, std::uint64_t count) {
@@ -206,30 +222,31 @@ void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t of
   answer(
       request,
       [&] {
-        return read_entries(session, node, info->fh, static_cast<std::uint64_t>(offset),
-                            [&](const DirEntry& entry) {
-                              const std::string name(entry.name);
-                              fuse_entry_param param{};
-                              param.attr.st_ino = entry.ino;
-                              param.attr.st_mode = listed_mode(session, entry);
-                              const size_t need =
-                                  fuse_add_direntry_plus(request, nullptr, 0, name.c_str(), &param,
+        return read_entries(
+            session, node, info->fh, static_cast<std::uint64_t>(offset),
+            [&](const DirEntry& entry) {
+              const std::string name(entry.name);
+              fuse_entry_param param{};
+              param.attr.st_ino = entry.ino;
+              param.attr.st_mode = listed_mode(session, entry);
+              const size_t need = fuse_add_direntry_plus(request, nullptr, 0, name.c_str(), &param,
                                                          static_cast<off_t>(entry.next_offset));
-                              if (need > size - used) {
-                                return false;
-                              }
-                              if (!is_dots(name)) {
-                                // A name that is gone by now is listed without a node, and looked
-                                // up when needed.
-                                if (const auto found = find_entry(session, node, name.c_str())) {
-                                  param = entry_param(session, *found);
-                                }
-                              }
-                              used += fuse_add_direntry_plus(request, buffer.data() + used,
-                                                             size - used, name.c_str(), &param,
-                                                             static_cast<off_t>(entry.next_offset));
-                              return true;
-                            });
+              if (need > size - used) {
+                return false;
+              }
+              if (!is_dots(name)) {
+                // A name that is gone by now is listed without a node, and looked
+                // up when needed.
+                if (const auto found =
+                        find_entry(session, node, name.c_str(), caller_of(request))) {
+                  param = entry_param(session, *found);
+                }
+              }
+              used +=
+                  fuse_add_direntry_plus(request, buffer.data() + used, size - used, name.c_str(),
+                                         &param, static_cast<off_t>(entry.next_offset));
+              return true;
+            });
       },
       [&] { fuse_reply_buf(request, buffer.data(), used); });
 }

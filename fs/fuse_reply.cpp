@@ -56,11 +56,14 @@ void forget(Session& session, NodeId node, std::uint64_t count) {
   }
 }
 
-void reply_entry(fuse_req_t request, const Entry& entry) {
-  const fuse_entry_param param = entry_param(session_of(request), entry);
-  if (fuse_reply_entry(request, &param) == -ENOENT) {
-    forget(session_of(request), entry.node, 1);  // the caller was interrupted
+bool reply_entry(fuse_req_t request, const Entry& entry) {
+  Session& session = session_of(request);
+  const fuse_entry_param param = entry_param(session, entry);
+  const bool taken = fuse_reply_entry(request, &param) != -ENOENT;
+  if (!taken) {
+    forget(session, entry.node, 1);
   }
+  return taken;
 }
 
 void reply_attr(fuse_req_t request, NodeId node, const struct stat& st) {

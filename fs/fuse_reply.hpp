@@ -44,7 +44,8 @@ void refuse(fuse_req_t request, const shm::Error& error);
 [[nodiscard]] fuse_entry_param entry_param(Session& session, const Entry& entry);
 /// Takes back `count` lookups of a node of the files or of the control tree.
 void forget(Session& session, NodeId node, std::uint64_t count);
-void reply_entry(fuse_req_t request, const Entry& entry);
+/// False: the caller was interrupted and the entry is forgotten again.
+bool reply_entry(fuse_req_t request, const Entry& entry);
 void reply_attr(fuse_req_t request, NodeId node, const struct stat& st);
 
 // The one place where exceptions, which only libraries throw, become errnos.

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "second_lookups.hpp"
+
 namespace arrayfs {
 namespace {
 
@@ -282,7 +284,8 @@ void InodeTable::free_if_unused(std::uint32_t slot) {
 }
 
 void InodeTable::free_memory_if_nameless(Inode& inode) {
-  if (inode.views == 0 || inode.lookups != inode.views || inode.opens != 0 || inode.fd < 0) {
+  if (inode.views == 0 || inode.lookups != inode.views || inode.opens != 0 || inode.fd < 0 ||
+      SecondLookups(state_).kept(inode.ino)) {
     return;
   }
   const auto st = shm::posix::stat_at(inode.fd, "", AT_EMPTY_PATH);

@@ -8,6 +8,8 @@
 #include <ctime>
 #include <shm/posix.hpp>
 
+#include "processes.hpp"
+
 namespace arrayfs {
 namespace {
 
@@ -39,22 +41,11 @@ std::string read_value(int fd, const std::string& name) {
   return size > 0 ? std::string(text, static_cast<size_t>(size)) : std::string();
 }
 
-// Field 22 of /proc/PID/stat; the second, the command, may contain blanks and brackets. A process
-// that ended and was not waited for yet (state Z) has none.
+// A process that ended and was not waited for yet has none.
 std::optional<std::uint64_t> start_ticks(pid_t pid) {
-  const auto stat = shm::posix::read_file(fmt::format("/proc/{}/stat", pid), 4096);
-  size_t at = stat ? stat->rfind(')') : std::string::npos;
-  if (at != std::string::npos && (stat->substr(at, 3) == ") Z" || stat->substr(at, 3) == ") X")) {
-    return std::nullopt;
-  }
-  for (int field = 2; at != std::string::npos && field < 22; ++field) {
-    at = stat->find(' ', at + 1);
-  }
-  if (at == std::string::npos) {
-    return std::nullopt;
-  }
-  return parse_number<std::uint64_t>(
-      std::string_view(*stat).substr(at + 1, stat->find(' ', at + 1) - at - 1));
+  const auto process = process_status(pid);
+  const bool alive = process && process->state != 'Z' && process->state != 'X';
+  return alive ? std::optional(process->start_ticks) : std::nullopt;
 }
 
 Result<void> store_value(int fd, const std::string& name, const std::string& value) {

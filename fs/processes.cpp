@@ -8,6 +8,7 @@
 #include <functional>
 #include <shm/posix.hpp>
 #include <sstream>
+#include <thread>
 
 #include "text.hpp"
 
@@ -17,6 +18,7 @@ namespace {
 namespace stdfs = std::filesystem;
 
 constexpr size_t kMaxProcBytes = 64U << 20;
+constexpr size_t kMaxStatBytes = 4096;
 
 void each_process(const std::function<void(pid_t pid, const std::string& directory)>& visit) {
   std::error_code error;
@@ -139,6 +141,34 @@ std::string describe(const std::vector<Process>& processes) {
                    printable(process.command));
   }
   return text.empty() ? "somebody" : text;
+}
+
+std::optional<ProcessStatus> process_status(pid_t pid) {
+  // `12 (a name (with) brackets) S 1 ...`: the state is field 3, the start field 22.
+  const auto stat = shm::posix::read_file(fmt::format("/proc/{}/stat", pid), kMaxStatBytes);
+  const size_t name_end = stat ? stat->rfind(") ") : std::string::npos;
+  if (name_end == std::string::npos) {
+    return std::nullopt;
+  }
+  std::istringstream fields(stat->substr(name_end + 2));
+  ProcessStatus status{};
+  std::string skipped;
+  fields >> status.state;
+  for (int field = 4; field < 22; ++field) {
+    fields >> skipped;
+  }
+  return fields >> status.start_ticks ? std::optional(status) : std::nullopt;
+}
+
+void await_system_call(pid_t thread, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (auto status = process_status(thread); status && status->state == 'R';
+       status = process_status(thread)) {
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
 }
 
 std::string device_of_mount(const std::string& mountpoint) {

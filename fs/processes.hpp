@@ -6,7 +6,9 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,18 @@ struct Process {
 
 /// `pid 12 (python3), pid 15 (bash)`; `somebody` when the list is empty.
 [[nodiscard]] std::string describe(const std::vector<Process>& processes);
+
+/// What /proc/PID/stat says of a process or thread that this one sees.
+struct ProcessStatus {
+  char state;  ///< R runs or could, S and D sleep, Z and X have ended
+  std::uint64_t
+      start_ticks;  ///< since the machine's start; with the pid it names a process for good
+};
+[[nodiscard]] std::optional<ProcessStatus> process_status(pid_t pid);
+
+/// Waits until the thread sleeps or is gone, that is until a system call which was just answered is
+/// over, but not longer than `limit`. Returns at once for a thread that this process cannot see.
+void await_system_call(pid_t thread, std::chrono::milliseconds limit);
 
 /// The device of what is mounted at `mountpoint`, as in /proc/PID/maps; empty when nothing is.
 [[nodiscard]] std::string device_of_mount(const std::string& mountpoint);

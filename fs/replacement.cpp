@@ -22,17 +22,6 @@ std::string proc_path(int fd) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
 
-// Where the file lies now, as the kernel keeps it through renames.
-Result<std::string> path_of(int path_fd) {
-  std::string path(PATH_MAX, '\0');
-  const ssize_t size = readlink(proc_path(path_fd).c_str(), path.data(), path.size());
-  if (size < 0 || static_cast<size_t>(size) == path.size()) {
-    return fail(ETXTBSY);
-  }
-  path.resize(static_cast<size_t>(size));
-  return path;
-}
-
 Result<void> copy_xattrs(const std::string& from, int to) {
   std::string names(XATTR_LIST_MAX, '\0');
   const ssize_t size = listxattr(from.c_str(), names.data(), names.size());
@@ -87,37 +76,26 @@ void count_version(const Store& store, int path_fd) {
   }
 }
 
-Result<Replacement> replace_by_empty(const Store& store, int path_fd) {
+Result<Fd> replace_by_empty(const Store& store, int parent_fd, const std::string& name,
+                            int path_fd) {
   const auto st = shm::posix::stat_at(path_fd, "", AT_EMPTY_PATH);
-  const auto path = path_of(path_fd);
-  if (!st || !path || st->st_nlink != 1) {
-    return fail(ETXTBSY);
+  if (!st) {
+    return tl::unexpected(st.error());
   }
-  const size_t slash = path->rfind('/');
-  const std::string name = path->substr(slash + 1);
-  const auto parent = shm::posix::open_at(AT_FDCWD, path->substr(0, slash), O_PATH | O_DIRECTORY);
-  const auto found = parent ? shm::posix::stat_at(parent->get(), name, AT_SYMLINK_NOFOLLOW)
-                            : Result<struct stat>(fail(ETXTBSY));
-  const auto directory = parent ? shm::posix::stat_at(parent->get(), "", AT_EMPTY_PATH)
-                                : Result<struct stat>(fail(ETXTBSY));
-  if (!found || found->st_ino != st->st_ino || !directory) {
-    return fail(ETXTBSY);
-  }
-
   const std::string aside = "version-" + std::to_string(st->st_ino);
   auto fd = shm::posix::open_at(store.private_fd(), aside, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (!fd) {
-    return tl::unexpected(fd.error());
+    return fd;
   }
   auto done = dress(fd->get(), proc_path(path_fd), *st, store.xattr_prefix());
-  if (done && renameat(store.private_fd(), aside.c_str(), parent->get(), name.c_str()) != 0) {
+  if (done && renameat(store.private_fd(), aside.c_str(), parent_fd, name.c_str()) != 0) {
     done = fail_errno("new version");
   }
   if (!done) {
     unlinkat(store.private_fd(), aside.c_str(), 0);
     return tl::unexpected(done.error());
   }
-  return Replacement{std::move(*fd), directory->st_ino, name};
+  return fd;
 }
 
 }  // namespace arrayfs

@@ -12,17 +12,12 @@
 
 namespace arrayfs {
 
-struct Replacement {
-  shm::posix::Fd path_fd;    ///< of the new version
-  std::uint64_t parent_ino;  ///< the directory
-  std::string name;          ///< and the name in it, which the new version took over
-};
-
-/// Puts an empty file in the place of the one behind `path_fd` (O_PATH) in the store. The file
-/// counts its versions in the xattr `array.version`.
-/// Requires: the file has one name. Errors: ETXTBSY when that name cannot be told, ENOSPC, those
-/// of rename(2).
-[[nodiscard]] shm::Result<Replacement> replace_by_empty(const Store& store, int path_fd);
+/// Puts an empty file in the place of `name` in the directory `parent_fd` of the store; `path_fd`
+/// (O_PATH) is the file that has the name now. Other names of that file keep it. The file counts
+/// its versions in the xattr `array.version`. Returns the new version, O_WRONLY.
+/// Errors: ENOSPC, those of rename(2).
+[[nodiscard]] shm::Result<shm::posix::Fd> replace_by_empty(const Store& store, int parent_fd,
+                                                           const std::string& name, int path_fd);
 
 /// Counts a version more, of a file that is overwritten in place. What cannot be counted is not.
 void count_version(const Store& store, int path_fd);

@@ -26,18 +26,26 @@ int Reservation::allocate() const {
   return 0;
 }
 
-shm::Result<struct stat> Reservation::run(OnFailure on_failure) const {
-  const int code = allocate();
-  auto st = shm::posix::stat_fd(fd_.get());
-  if (code == 0) {
-    return st;
+shm::Result<void> Reservation::cut_back() const {
+  const auto st = attributes();
+  const auto keep = static_cast<off_t>(keep_bytes_);
+  if (!st || st->st_size <= keep) {
+    return {};
   }
-  const bool grown = st && static_cast<std::uint64_t>(st->st_size) > keep_bytes_;
-  if (on_failure == OnFailure::kCutBack && grown &&
-      ftruncate(fd_.get(), static_cast<off_t>(keep_bytes_)) != 0) {
+  // What was written in sequence has its pages, promised or not.
+  const off_t hole = lseek(fd_.get(), keep, SEEK_HOLE);
+  if (ftruncate(fd_.get(), hole < 0 ? keep : hole) != 0) {
     return shm::posix::fail_errno("undoing a growth");
   }
-  return shm::fail(code);
+  return {};
+}
+
+shm::Result<struct stat> Reservation::run() const {
+  if (const int code = allocate(); code != 0) {
+    const auto undone = cut_back();
+    return shm::fail(code, undone ? std::string() : shm::to_string(undone.error()));
+  }
+  return attributes();
 }
 
 }  // namespace arrayfs

@@ -20,22 +20,22 @@ namespace arrayfs {
 
 class Reservation {
  public:
-  /// What becomes of the file when there is no room.
-  enum class OnFailure {
-    kLeave,   ///< the program is told, and again when it closes the file
-    kCutBack  ///< to `keep_bytes`, the size that was promised before
-  };
-
   /// Allocates the first `size_bytes` of `fd` (writable), and makes the file at least that long.
   /// `admitted` is false when the quota of the store is already known to refuse it.
   Reservation(shm::posix::Fd fd, std::uint64_t size_bytes, std::uint64_t keep_bytes, bool admitted)
       : fd_(std::move(fd)), size_bytes_(size_bytes), keep_bytes_(keep_bytes), admitted_(admitted) {}
 
-  /// The attributes of the file afterwards. Errors: ENOSPC.
-  [[nodiscard]] shm::Result<struct stat> run(OnFailure on_failure) const;
+  /// The attributes of the file afterwards. Errors: ENOSPC; then the file ends where its pages do,
+  /// but not before `keep_bytes`.
+  [[nodiscard]] shm::Result<struct stat> run() const;
+  /// The attributes of the file as it is.
+  [[nodiscard]] shm::Result<struct stat> attributes() const {
+    return shm::posix::stat_fd(fd_.get());
+  }
 
  private:
   [[nodiscard]] int allocate() const;  ///< 0 or a positive errno
+  [[nodiscard]] shm::Result<void> cut_back() const;
 
   shm::posix::Fd fd_;
   std::uint64_t size_bytes_;

@@ -265,9 +265,6 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   options.capacity_bytes = store_.has_size() ? 0 : config_.capacity_bytes;
   options.reserve_space = !config_.sparse;
   options.device = device_of_mount(config_.mountpoint);
-  options.name_changed = [this](std::uint64_t parent_ino, const std::string& name) {
-    forget_name(parent_ino, name);
-  };
   options.attributes_changed = [this](NodeId node) { forget_attributes(node); };
   options.lifetime_set = [this](Fd path_fd) { reaper_->watch(std::move(path_fd)); };
   auto files = FileSystem::create(store_, *memory_, std::move(options));
@@ -287,7 +284,9 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
       if (const auto node = files_->find_by_ino(removal.ino)) {
         forget_attributes(*node);
       }
-      forget_name(removal.parent_ino, removal.name);
+      if (const auto parent = files_->find_by_ino(removal.parent_ino)) {
+        forget_name(*parent, removal.name);
+      }
     });
   });
   return {};
@@ -295,12 +294,10 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
 
 // The kernel may still know the name. Telling it takes the directory's lock, which a request that
 // waits for this thread may hold: so another thread tells.
-void Session::forget_name(std::uint64_t parent_ino, const std::string& name) {
-  if (const auto parent = files_->find_by_ino(parent_ino)) {
-    notifier_->run(Executor::Job([this, parent = *parent, name] {
-      fuse_lowlevel_notify_inval_entry(session_, parent, name.data(), name.size());
-    }));
-  }
+void Session::forget_name(NodeId parent, const std::string& name) {
+  notifier_->run(Executor::Job([this, parent, name] {
+    fuse_lowlevel_notify_inval_entry(session_, parent, name.data(), name.size());
+  }));
 }
 
 void Session::forget_attributes(NodeId node) {

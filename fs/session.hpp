@@ -46,9 +46,13 @@ class Session {
   [[nodiscard]] ControlTree& control() { return *control_; }
   [[nodiscard]] Executor& executor() { return *executor_; }
   [[nodiscard]] KernelProtocol& protocol() { return protocol_; }
+  /// Runs `task` on the session's thread, soon. From any thread but that one.
+  void call(Mailbox::Task task) { mailbox_->post(std::move(task)); }
   [[nodiscard]] bool show_control() const { return config_.show_control; }
   [[nodiscard]] bool shows_links() const { return config_.io == Io::kLink; }
   [[nodiscard]] MountStatus status();
+  /// Tells the kernel that what it knows of a name is over.
+  void forget_name(NodeId parent, const std::string& name);
 
  private:
   [[nodiscard]] shm::Result<void> start_fuse();
@@ -61,7 +65,6 @@ class Session {
   [[nodiscard]] shm::Result<void> loop();
   [[nodiscard]] int next_request(fuse_buf& buffer);
   void forget_attributes(NodeId node);
-  void forget_name(std::uint64_t parent_ino, const std::string& name);
 
   const MountConfig& config_;
   Store store_;

@@ -145,14 +145,24 @@ class Space(unittest.TestCase):
                 self.assertEqual(refused.exception.errno, errno.ENOSPC)
                 self.assertEqual(np.fromfile(self.path, int).tolist(), list(range(1000)))
 
-    @unittest.expectedFailure
     def test_a_mapping_that_follows_a_sparse_write(self):
-        """CPython's mmap asks for the size and goes on when it is refused: SIGBUS, or on cached silence."""
+        """CPython's mmap asks for the size: it is told the one that the file can have."""
         way = ("f = open(p, 'wb+'); f.seek(n - 1); f.write(b'1'); f.flush();"
                "m = mmap.mmap(f.fileno(), n); m[:] = bytes(n)")
         done = run(sys.executable, "-c", PROGRAM.format(way=way), str(self.path), str(LARGE))
         self.assertEqual(done.returncode, 0)
-        self.assertIn("refused:", done.stdout)
+        self.assertIn("refused: mmap length is greater than file size", done.stdout)
+        self.assertEqual(self.path.stat().st_size, 0)
+
+    def test_what_was_written_stays_when_a_sparse_write_is_taken_back(self):
+        with self.assertRaises(OSError) as refused, self.path.open("wb") as file:
+            file.write(b"written" * 1000)
+            file.seek(LARGE)
+            file.write(b"1")
+            file.flush()
+            self.assertLess(self.path.stat().st_size, LARGE)
+        self.assertEqual(refused.exception.errno, errno.ENOSPC)
+        self.assertEqual(self.path.read_bytes()[:7000], b"written" * 1000)
 
     def test_df_tells_the_truth(self):
         free = self.free()

@@ -34,13 +34,13 @@ class ControlTreeTest : public testing::Test {
     auto entry = control_.root();
     for (size_t at = 0; entry && at < path.size();) {
       const size_t end = std::min(path.find('/', at), path.size());
-      entry = control_.lookup(entry->node, path.substr(at, end - at).c_str());
+      entry = control_.lookup(entry->node, path.substr(at, end - at).c_str(), kCaller);
       at = end + 1;
     }
     return entry;
   }
   std::string text(const std::string& path) {
-    auto opening = control_.open(must(walk(path)).node, O_RDONLY);
+    auto opening = control_.open(must(walk(path)).node, O_RDONLY, kCaller);
     const auto view = must(must(std::move(opening)).run());
     std::string whole;
     char buffer[100];  // small, so that many reads are needed
@@ -61,6 +61,8 @@ class ControlTreeTest : public testing::Test {
     control_.release_directory(node, handle);
     return names;
   }
+
+  static constexpr Caller kCaller{0, 0, 1, 022};
 
   TestStore store_;
   StateMemory memory_;
@@ -166,11 +168,11 @@ TEST_F(ControlTreeTest, OpeningFails) {
   store_.write("a", "x");
   const NodeId node = must(walk("info/a")).node;
   for (const int flags : {O_WRONLY, O_RDWR, O_RDONLY | O_TRUNC}) {
-    EXPECT_TRUE(fails_with(control_.open(node, flags), EACCES)) << flags;
+    EXPECT_TRUE(fails_with(control_.open(node, flags, kCaller), EACCES)) << flags;
   }
-  EXPECT_TRUE(fails_with(control_.open(must(control_.root()).node, O_RDONLY), EISDIR));
-  EXPECT_FALSE(control_.open(must(walk("info")).node, O_RDONLY));
-  EXPECT_TRUE(fails_with(control_.open(200ULL << 56 | kRootNode, O_RDONLY), ESTALE));
+  EXPECT_TRUE(fails_with(control_.open(must(control_.root()).node, O_RDONLY, kCaller), EISDIR));
+  EXPECT_FALSE(control_.open(must(walk("info")).node, O_RDONLY, kCaller));
+  EXPECT_TRUE(fails_with(control_.open(200ULL << 56 | kRootNode, O_RDONLY, kCaller), ESTALE));
 }
 
 TEST_F(ControlTreeTest, OnlyListsOfPermissionsArePassedOn) {
@@ -223,7 +225,7 @@ TEST_F(ControlTreeTest, NeverReadsMoreThanItShows) {
 
 TEST_F(ControlTreeTest, AFileThatShrinksWhileItIsShown) {
   store_.write("w.npy", npy_bytes("<f8", {8}));
-  auto opening = must(control_.open(must(walk("info/w.npy")).node, O_RDONLY));
+  auto opening = must(control_.open(must(walk("info/w.npy")).node, O_RDONLY, kCaller));
   ASSERT_EQ(ftruncate(store_.open("w.npy", O_RDWR).get(), 130), 0);
   const auto view = must(std::move(opening).run());
   std::string buffer(4096, '\0');
@@ -241,7 +243,7 @@ TEST_F(ControlTreeTest, TheReports) {
 }
 
 TEST_F(ControlTreeTest, ReadingBeyondTheEndGivesNothing) {
-  const auto view = must(must(control_.open(must(walk("README")).node, O_RDONLY)).run());
+  const auto view = must(must(control_.open(must(walk("README")).node, O_RDONLY, kCaller)).run());
   char buffer[16];
   EXPECT_EQ(must(view->read(1U << 20, buffer)), 0U);
   EXPECT_EQ(must(view->read(~0ULL, buffer)), 0U);

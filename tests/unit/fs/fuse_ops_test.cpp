@@ -617,7 +617,7 @@ TEST_F(FuseOps, CreateFails) {
   mkdir(kRoot, "d");
   EXPECT_EQ(kernel_.create(kRoot, "a", O_RDWR | O_EXCL).error, EEXIST);
   // The kernel believed the name to be free: it is told to look again.
-  EXPECT_EQ(kernel_.create(kRoot, "a", O_RDWR).error, ESTALE);
+  EXPECT_EQ(kernel_.create(kRoot, "d", O_RDWR).error, ESTALE);
   EXPECT_EQ(kernel_.create(kUnknown, "b", O_RDWR).error, ESTALE);
   EXPECT_EQ(kernel_.create(kernel_.walk("a"), "b", O_RDWR).error, ENOTDIR);
   EXPECT_EQ(kernel_.create(kRoot, std::string(256, 'n'), O_RDWR).error, ENAMETOOLONG);

@@ -18,7 +18,7 @@ class ReplacementTest : public testing::Test {
  protected:
   bool replace(const std::string& name, int code = 0) {
     const auto fd = store_.open(name, O_PATH);
-    const auto done = replace_by_empty(store_.get(), fd.get());
+    const auto done = replace_by_empty(store_.get(), store_.get().root_fd(), name, fd.get());
     return code == 0 ? static_cast<bool>(ok(done)) : static_cast<bool>(fails_with(done, code));
   }
   std::string xattr(const std::string& name, const std::string& attribute) const {
@@ -95,43 +95,20 @@ TEST_F(ReplacementTest, AVersionThatIsNoNumberIsTheFirst) {
   EXPECT_EQ(version_of(-1, store_.get().xattr_prefix()), 1U);
 }
 
-TEST_F(ReplacementTest, FollowsARename) {
-  store_.write("a", "old");
-  const auto fd = store_.open("a", O_PATH);
-  const int root = store_.get().root_fd();
-  ASSERT_EQ(mkdirat(root, "d", 0700), 0);
-  ASSERT_EQ(renameat(root, "a", root, "d/b"), 0);
-  ASSERT_TRUE(ok(replace_by_empty(store_.get(), fd.get())));
-  EXPECT_FALSE(store_.exists("a"));
-  EXPECT_EQ(store_.read("d/b"), "");
-}
-
-TEST_F(ReplacementTest, RefusesAFileOfSeveralNames) {
+TEST_F(ReplacementTest, OtherNamesKeepTheFile) {
   store_.write("a", "old");
   const int root = store_.get().root_fd();
   ASSERT_EQ(linkat(root, "a", root, "b", 0), 0);
-  EXPECT_TRUE(replace("a", ETXTBSY));
-  EXPECT_EQ(store_.read("a"), "old");
+  EXPECT_TRUE(replace("a"));
+  EXPECT_EQ(store_.read("a"), "");
   EXPECT_EQ(store_.read("b"), "old");
 }
 
-TEST_F(ReplacementTest, RefusesAFileWithoutAName) {
+TEST_F(ReplacementTest, WithoutItsDirectoryNothingChanges) {
   store_.write("a", "old");
   const auto fd = store_.open("a", O_PATH);
-  ASSERT_EQ(unlinkat(store_.get().root_fd(), "a", 0), 0);
-  EXPECT_TRUE(fails_with(replace_by_empty(store_.get(), fd.get()), ETXTBSY));
-  store_.write("a", "another");
-  EXPECT_TRUE(fails_with(replace_by_empty(store_.get(), fd.get()), ETXTBSY));
-  EXPECT_EQ(store_.read("a"), "another");
-}
-
-TEST_F(ReplacementTest, AFileNamedAsARemovedOneIsNotTakenForIt) {
-  store_.write("a", "old");
-  const auto fd = store_.open("a", O_PATH);
-  ASSERT_EQ(unlinkat(store_.get().root_fd(), "a", 0), 0);
-  store_.write("a (deleted)", "another");
-  EXPECT_TRUE(fails_with(replace_by_empty(store_.get(), fd.get()), ETXTBSY));
-  EXPECT_EQ(store_.read("a (deleted)"), "another");
+  EXPECT_TRUE(fails_with(replace_by_empty(store_.get(), fd.get(), "a", fd.get()), ENOTDIR));
+  EXPECT_EQ(store_.read("a"), "old");
 }
 
 TEST_F(ReplacementTest, OddNames) {
