@@ -453,7 +453,8 @@ Result<std::pair<Entry, OpenFile>> FileSystem::open_created(int parent_fd, const
   }
   const mode_t wanted = ((flags & O_ACCMODE) != O_WRONLY ? S_IRUSR : 0) |
                         (is_writable(flags) || (flags & O_TRUNC) != 0 ? S_IWUSR : 0);
-  if (!surely_may(caller, entry->attr, wanted) || !S_ISREG(entry->attr.st_mode)) {
+  if (!surely_may(caller, entry->attr, wanted) || !S_ISREG(entry->attr.st_mode) ||
+      kept_for_another(entry->node, caller)) {
     inodes_.forget(entry->node, 1);
     return fail(ESTALE);
   }
