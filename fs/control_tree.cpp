@@ -220,7 +220,7 @@ Result<ViewOpening> ControlTree::open(NodeId node, int flags, const Caller& call
   if (!file || !inode) {
     return fail(file ? ESTALE : file.error().code);
   }
-  return ViewOpening(*view, {std::move(*file), (*inode)->opens, (*inode)->writers});
+  return ViewOpening(*view, {std::move(*file), (*inode)->opens(), (*inode)->writers()});
 }
 
 }  // namespace arrayfs

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "fault_point.hpp"
 #include "file_system.hpp"
 
 namespace arrayfs {
@@ -68,6 +69,7 @@ Result<struct stat> FileSystem::set_attributes(NodeId node, const AttrChange& ch
       return fail(errno);
     }
   }
+  fault_point("setattr: owner set");
   if (change.mode && chmod(path->c_str(), *change.mode & 07777) != 0) {
     return fail(errno);
   }
@@ -76,6 +78,7 @@ Result<struct stat> FileSystem::set_attributes(NodeId node, const AttrChange& ch
       return tl::unexpected(resized.error());
     }
   }
+  fault_point("setattr: size set");
   if (change.atime || change.mtime) {
     const timespec keep{0, UTIME_OMIT};
     const timespec times[2] = {change.atime.value_or(keep), change.mtime.value_or(keep)};
@@ -170,9 +173,14 @@ Result<void> FileSystem::set_xattr(NodeId node, const std::string& name, std::st
     return set_own_xattr(node, *file, std::string_view(name).substr(kArrayXattr.size()), value);
   }
   return proc_path(node).and_then([&](const std::string& path) -> Result<void> {
-    if (setxattr(path.c_str(), name.c_str(), value.data(), value.size(), flags) != 0) {
+    if ((flags & XATTR_CREATE) != 0) {
+      journal_->intend({0, getxattr(path.c_str(), name.c_str(), nullptr, 0) >= 0 ? 1U : 0U});
+    }
+    if (setxattr(path.c_str(), name.c_str(), value.data(), value.size(), flags) != 0 &&
+        !(errno == EEXIST && made_before())) {
       return fail(errno);
     }
+    fault_point("setxattr: set");
     return {};
   });
 }
@@ -195,6 +203,14 @@ Result<void> FileSystem::set_own_xattr(NodeId node, const ArrayFile& file, std::
 }
 
 Result<void> FileSystem::remove_xattr(NodeId node, const std::string& name) {
+  journal_->intend({get_xattr(node, name) ? 1U : 0U, 0});
+  auto removed = remove_stored_xattr(node, name);
+  fault_point("removexattr: removed");
+  const bool earlier = !removed && removed.error().code == ENODATA && removed_before();
+  return earlier ? Result<void>{} : removed;
+}
+
+Result<void> FileSystem::remove_stored_xattr(NodeId node, const std::string& name) {
   if (is_reserved(name, store_.xattr_prefix())) {
     if (!name.starts_with(kArrayXattr)) {
       return fail(ENODATA);

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "fault_point.hpp"
 #include "file_system.hpp"
 #include "processes.hpp"
 #include "replacement.hpp"
@@ -47,7 +48,7 @@ std::optional<Reservation> FileSystem::missing_space(NodeId node, const struct s
     (*inode)->promised_bytes = size;
     return std::nullopt;
   }
-  if ((*inode)->writers == 0 || ((*inode)->flags & kHolesWanted) != 0) {
+  if ((*inode)->writers() == 0 || ((*inode)->flags & kHolesWanted) != 0) {
     return std::nullopt;
   }
   auto fd = reopen(node, O_RDWR);
@@ -185,12 +186,12 @@ Result<void> FileSystem::make_room_for_overwrite(NodeId node, const Caller& call
   if (!st || st->st_size == 0 || !is_array(node)) {
     return {};
   }
-  if ((*inode)->opens == 0 && ((*inode)->flags & kOpenedBefore) == 0) {
+  if ((*inode)->opens() == 0 && ((*inode)->flags & kOpenedBefore) == 0) {
     count_version(store_, *fd);
     return {};
   }
   if (was_given || by_no_name) {
-    const bool held = (*inode)->opens != 0 || is_mapped(node);
+    const bool held = (*inode)->opens() != 0 || is_mapped(node);
     return held ? fail(ETXTBSY) : Result<void>{};
   }
   // The kernel looks the name up again: that is when it gets its new version.
@@ -261,7 +262,11 @@ Result<bool> FileSystem::prepare_second_lookup(NodeId parent, const char* name,
 
 Result<std::uint64_t> FileSystem::replace(int parent_fd, const char* name, int path_fd) {
   const auto before = shm::posix::stat_at(path_fd, "", AT_EMPTY_PATH);
+  const std::uint64_t old_ino = before ? before->st_ino : 0;
+  journal_->intend({old_ino, old_ino});
+  fault_point("replace: before");
   const auto fresh = replace_by_empty(store_, parent_fd, name, path_fd);
+  fault_point("replace: replaced");
   const auto st = fresh.and_then([](const Fd& fd) { return shm::posix::stat_fd(fd.get()); });
   if (!before || !st) {
     return tl::unexpected(st ? before.error() : st.error());
@@ -290,11 +295,11 @@ Result<void> FileSystem::check_shrink(NodeId node, std::uint64_t size, bool by_h
     return writable;
   }
   const std::uint32_t own = by_handle ? 1 : 0;
-  const bool maybe_held = (*inode)->opens > own || ((*inode)->flags & kOpenedBefore) != 0;
+  const bool maybe_held = (*inode)->opens() > own || ((*inode)->flags & kOpenedBefore) != 0;
   if (!maybe_held || !is_array(node)) {
     return {};
   }
-  const bool held = (*inode)->opens > own || is_mapped(node);
+  const bool held = (*inode)->opens() > own || is_mapped(node);
   return held ? fail(ETXTBSY) : Result<void>{};
 }
 
@@ -322,7 +327,7 @@ Result<void> FileSystem::set_sealed(NodeId node, const ArrayFile& file, bool sea
     return fremovexattr(fd, name.c_str()) == 0 ? Result<void>{} : fail(errno);
   }
   const auto inode = inodes_.find(node);
-  if (!inode || (*inode)->writers != 0) {
+  if (!inode || (*inode)->writers() != 0) {
     return fail(inode ? EBUSY : ESTALE);
   }
   // In passthrough a program may have closed its descriptor and write through a mapping. A read

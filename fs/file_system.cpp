@@ -12,6 +12,8 @@
 #include <climits>
 #include <cstring>
 
+#include "fault_point.hpp"
+
 namespace arrayfs {
 namespace {
 
@@ -54,14 +56,7 @@ bool is_writable(int flags) {
 
 // Whether somebody may have the file open or mapped.
 bool maybe_held(const Inode& inode) {
-  return inode.opens != 0 || (inode.flags & kOpenedBefore) != 0;
-}
-
-Result<void> check(int result) {
-  if (result != 0) {
-    return fail(errno);
-  }
-  return {};
+  return inode.opens() != 0 || (inode.flags & kOpenedBefore) != 0;
 }
 
 }  // namespace
@@ -73,11 +68,14 @@ Result<FileSystem> FileSystem::create(const Store& store, StateMemory& memory,
     return fail_errno("securebits");
   }
   auto release = options.backing ? options.backing->release : [](std::int32_t) {};
-  auto inodes = InodeTable::create(memory, store.root_fd(), std::move(release));
+  auto journal = std::make_unique<Journal>(memory);
+  auto kept = std::make_unique<KeptFds>(memory, *journal);
+  auto inodes = InodeTable::create(memory, *journal, *kept, store.root_fd(), std::move(release));
   if (!inodes) {
     return tl::unexpected(inodes.error());
   }
-  return FileSystem(store, memory, std::move(*inodes), std::move(options));
+  return FileSystem(store, memory, std::move(journal), std::move(kept), std::move(*inodes),
+                    std::move(options));
 }
 
 // ---- names
@@ -116,19 +114,38 @@ Result<Entry> FileSystem::lookup(NodeId parent, const char* name) {
   return inodes_.fd(parent).and_then([&](int fd) { return enter(fd, name); });
 }
 
+std::uint64_t FileSystem::ino_of(int parent_fd, const char* name) {
+  const auto st = shm::posix::stat_at(parent_fd, name, AT_SYMLINK_NOFOLLOW);
+  return st ? st->st_ino : 0;
+}
+
+// Whether what a name must not lead to yet was made by an earlier attempt of this very request.
+bool FileSystem::made_before() const {
+  return journal_->earlier() && journal_->earlier()->target_ino == 0;
+}
+
+// `call` makes the name and returns 0, or -1 and errno.
+template <typename Call>
+Result<Entry> FileSystem::make(int parent_fd, const char* name, const Caller& caller, Call&& call) {
+  journal_->intend({0, ino_of(parent_fd, name)});
+  fault_point("make: before");
+  {
+    const ActAs as(caller);
+    if (call() != 0 && !(errno == EEXIST && made_before())) {
+      return fail(errno);
+    }
+  }
+  fault_point("make: made");
+  return enter(parent_fd, name);
+}
+
 Result<Entry> FileSystem::make_node(NodeId parent, const char* name, mode_t mode, dev_t device,
                                     const Caller& caller) {
   const auto fd = inodes_.fd(parent);
   if (!fd) {
     return tl::unexpected(fd.error());
   }
-  {
-    const ActAs as(caller);
-    if (mknodat(*fd, name, mode, device) != 0) {
-      return fail(errno);
-    }
-  }
-  return enter(*fd, name);
+  return make(*fd, name, caller, [&] { return mknodat(*fd, name, mode, device); });
 }
 
 Result<Entry> FileSystem::make_directory(NodeId parent, const char* name, mode_t mode,
@@ -137,13 +154,7 @@ Result<Entry> FileSystem::make_directory(NodeId parent, const char* name, mode_t
   if (!fd) {
     return tl::unexpected(fd.error());
   }
-  {
-    const ActAs as(caller);
-    if (mkdirat(*fd, name, mode) != 0) {
-      return fail(errno);
-    }
-  }
-  return enter(*fd, name);
+  return make(*fd, name, caller, [&] { return mkdirat(*fd, name, mode); });
 }
 
 Result<Entry> FileSystem::make_symlink(NodeId parent, const char* name, const char* target,
@@ -156,13 +167,7 @@ Result<Entry> FileSystem::make_symlink(NodeId parent, const char* name, const ch
     // Who copies a link of ours believes to copy an array: it would be a second name, or a loop.
     return fail(EPERM);
   }
-  {
-    const ActAs as(caller);
-    if (symlinkat(target, *fd, name) != 0) {
-      return fail(errno);
-    }
-  }
-  return enter(*fd, name);
+  return make(*fd, name, caller, [&] { return symlinkat(target, *fd, name); });
 }
 
 Result<Entry> FileSystem::link(NodeId node, NodeId new_parent, const char* new_name) {
@@ -171,9 +176,12 @@ Result<Entry> FileSystem::link(NodeId node, NodeId new_parent, const char* new_n
   if (!parent) {
     return tl::unexpected(parent.error());
   }
-  if (linkat(AT_FDCWD, path->c_str(), *parent, new_name, AT_SYMLINK_FOLLOW) != 0) {
+  journal_->intend({0, ino_of(*parent, new_name)});
+  if (linkat(AT_FDCWD, path->c_str(), *parent, new_name, AT_SYMLINK_FOLLOW) != 0 &&
+      !(errno == EEXIST && made_before())) {
     return fail(errno);
   }
+  fault_point("link: made");
   auto entry = enter(*parent, new_name);
   // The new name shows the face that was linked, whatever the file has become meanwhile.
   return (node & kLinkFace) == 0
@@ -187,18 +195,31 @@ Result<void> FileSystem::unlink(NodeId parent, const char* name) {
     return tl::unexpected(fd.error());
   }
   const auto gone = shm::posix::stat_at(*fd, name, AT_SYMLINK_NOFOLLOW);
-  if (unlinkat(*fd, name, 0) != 0) {
+  journal_->intend({gone ? gone->st_ino : 0, 0});
+  fault_point("unlink: before");
+  if (unlinkat(*fd, name, 0) != 0 && !(errno == ENOENT && removed_before())) {
     return fail(errno);
   }
+  fault_point("unlink: removed");
   if (gone && gone->st_nlink == 1) {
     inodes_.lost_name(gone->st_ino);
   }
   return {};
 }
 
+bool FileSystem::removed_before() const {
+  return journal_->earlier() && journal_->earlier()->source_ino != 0;
+}
+
 Result<void> FileSystem::remove_directory(NodeId parent, const char* name) {
-  return inodes_.fd(parent).and_then(
-      [&](int fd) { return check(unlinkat(fd, name, AT_REMOVEDIR)); });
+  return inodes_.fd(parent).and_then([&](int fd) -> Result<void> {
+    journal_->intend({ino_of(fd, name), 0});
+    if (unlinkat(fd, name, AT_REMOVEDIR) != 0 && !(errno == ENOENT && removed_before())) {
+      return fail(errno);
+    }
+    fault_point("rmdir: removed");
+    return {};
+  });
 }
 
 Result<void> FileSystem::rename(NodeId parent, const char* name, NodeId new_parent,
@@ -210,8 +231,19 @@ Result<void> FileSystem::rename(NodeId parent, const char* name, NodeId new_pare
   }
   const auto source = shm::posix::stat_at(*from, name, AT_SYMLINK_NOFOLLOW);
   const auto target = shm::posix::stat_at(*to, new_name, AT_SYMLINK_NOFOLLOW);
-  if (renameat2(*from, name, *to, new_name, flags) != 0) {
+  const Intent now{source ? source->st_ino : 0, target ? target->st_ino : 0};
+  journal_->intend(now);
+  fault_point("rename: before");
+  const auto& earlier = journal_->earlier();
+  const bool renamed_before = earlier && earlier->source_ino != 0 &&
+                              now.target_ino == earlier->source_ino &&
+                              now.source_ino != earlier->source_ino;
+  if (!renamed_before && renameat2(*from, name, *to, new_name, flags) != 0) {
     return fail(errno);
+  }
+  fault_point("rename: renamed");
+  if (renamed_before) {
+    return {};  // settle() has seen to what it replaced
   }
   const bool exchanged = (flags & RENAME_EXCHANGE) != 0;
   if (target && target->st_nlink == 1 && !exchanged) {
@@ -285,21 +317,30 @@ Result<std::string> FileSystem::read_link(NodeId node) {
 // ---- directories
 
 Result<std::uint64_t> FileSystem::open_directory(NodeId node) {
-  return inodes_.fd(node).and_then([](int fd) {
-    return shm::posix::open_at(fd, ".", O_RDONLY | O_DIRECTORY).map([](Fd opened) {
-      return static_cast<std::uint64_t>(opened.release());
-    });
-  });
+  return inodes_.fd(node)
+      .and_then([](int fd) { return shm::posix::open_at(fd, ".", O_RDONLY | O_DIRECTORY); })
+      .and_then([&](Fd opened) { return keep(std::move(opened), FdUse::kDirectory); });
+}
+
+Result<std::uint64_t> FileSystem::keep(Fd fd, FdUse use) {
+  const std::uint64_t handle = kept_->keep(std::move(fd), use);
+  return handle != 0 ? Result<std::uint64_t>(handle) : fail(ENFILE);
 }
 
 void FileSystem::release_directory(std::uint64_t handle) {
-  close(static_cast<int>(handle));
+  kept_->drop(handle);
+}
+
+void FileSystem::settle(bool comes_again) {
+  const Intent intent = state_.journal_intends != 0 ? state_.intent : Intent{};
+  journal_->resolve(comes_again, *kept_);
+  inodes_.settle({intent.source_ino, intent.target_ino});
 }
 
 Result<void> FileSystem::read_directory(std::uint64_t handle, std::uint64_t offset,
                                         const std::function<bool(const DirEntry&)>& emit) {
   // The kernel's own cookies are passed through, so that no position is kept here.
-  const int fd = static_cast<int>(handle);
+  const int fd = kept_->get(handle);
   if (lseek(fd, static_cast<off_t>(offset), SEEK_SET) < 0) {
     return fail(errno);
   }
@@ -350,11 +391,15 @@ Result<std::int32_t> FileSystem::backing_id(NodeId node) {
   }
   if ((*inode)->backing_id == 0) {
     // Kept until FORGET: an inode that is open cannot change its backing id.
+    state_.pending_backing = static_cast<std::uint32_t>(node & kSlotMask);
     auto id = options_.backing->acquire(*fd);
+    fault_point("backing: registered");
     if (!id) {
       return id;
     }
-    (*inode)->backing_id = *id;
+    inodes_.set_backing(**inode, *id);
+    state_.last_backing_id = *id;
+    state_.pending_backing = 0;
   }
   return (*inode)->backing_id;
 }
@@ -397,9 +442,15 @@ Result<OpenFile> FileSystem::open(NodeId node, int flags, const Caller& caller) 
     if (!fd) {
       return tl::unexpected(fd.error());
     }
-    file.handle = static_cast<std::uint64_t>(fd->release());
+    const auto handle = keep(std::move(*fd), FdUse::kFile);
+    if (!handle) {
+      return tl::unexpected(handle.error());
+    }
+    file.handle = *handle;
   }
+  fault_point("open: before counting");
   inodes_.opened(node, is_writable(flags));
+  fault_point("open: counted");
   return file;
 }
 
@@ -411,11 +462,16 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
   if (!parent_fd) {
     return tl::unexpected(parent_fd.error());
   }
+  journal_->intend({0, ino_of(*parent_fd, name)});
+  fault_point("create: before");
   Fd fd;
   {
     const ActAs as(caller);
-    auto made = shm::posix::open_at(
-        *parent_fd, name, (flags & ~(O_DIRECT | O_TRUNC | O_APPEND)) | O_CREAT | O_EXCL, mode);
+    const int own_flags = flags & ~(O_DIRECT | O_TRUNC | O_APPEND | O_CREAT | O_EXCL);
+    auto made = shm::posix::open_at(*parent_fd, name, own_flags | O_CREAT | O_EXCL, mode);
+    if (!made && made.error().code == EEXIST && made_before()) {
+      made = shm::posix::open_at(*parent_fd, name, own_flags | O_NOFOLLOW);
+    }
     if (!made) {
       // The caller's kernel believed the name to be free.
       const int code = made.error().code;
@@ -424,6 +480,7 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
     }
     fd = std::move(*made);
   }
+  fault_point("create: made");
   auto entry = enter(*parent_fd, name);
   if (!entry) {
     return tl::unexpected(entry.error());
@@ -437,9 +494,15 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
     }
     file.backing_id = *id;
   } else {
-    file.handle = static_cast<std::uint64_t>(fd.release());
+    const auto handle = keep(std::move(fd), FdUse::kFile);
+    if (!handle) {
+      inodes_.forget(entry->node, 1);
+      return tl::unexpected(handle.error());
+    }
+    file.handle = *handle;
   }
   inodes_.opened(entry->node, is_writable(flags));
+  fault_point("create: counted");
   return std::pair(*entry, file);
 }
 
@@ -497,10 +560,12 @@ Result<std::size_t> FileSystem::write(std::uint64_t handle, std::span<const char
 }
 
 void FileSystem::release(NodeId node, std::uint64_t handle, int flags) {
+  fault_point("release: before");
   if (!options_.backing) {
-    close(data_fd(handle));
+    kept_->drop(handle);
   }
   inodes_.released(node, is_writable(flags));
+  fault_point("release: counted");
 }
 
 Result<ArrayFile> FileSystem::inspect(NodeId node) {

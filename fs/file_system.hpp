@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <shm/error.hpp>
 #include <shm/posix.hpp>
@@ -43,7 +44,7 @@ struct Entry {
 };
 
 /// An open file. In passthrough the kernel serves the backing id and `handle` is 0; otherwise
-/// `handle` is the descriptor that read() and write() take.
+/// `handle` is what read() and write() take.
 struct OpenFile {
   std::uint64_t handle = 0;
   std::int32_t backing_id = 0;
@@ -118,7 +119,7 @@ class FileSystem {
                                          const char* new_name, unsigned flags);
   [[nodiscard]] shm::Result<std::string> read_link(NodeId node);
 
-  // Directories. A handle is a descriptor of the store's directory.
+  // Directories.
   [[nodiscard]] shm::Result<std::uint64_t> open_directory(NodeId node);
   void release_directory(std::uint64_t handle);
   /// Calls `emit` for each entry from `offset` on (0: the first) until it returns false.
@@ -166,8 +167,8 @@ class FileSystem {
                                                std::uint64_t offset);
   /// Who writes to files of the cached plane.
   [[nodiscard]] RecentWrites& recent_writes() { return recent_writes_; }
-  /// The descriptor of an open file of the cached plane; borrowed until release().
-  [[nodiscard]] static int data_fd(std::uint64_t handle) { return static_cast<int>(handle); }
+  /// The descriptor of an open file of the cached plane; borrowed until release(), -1 after it.
+  [[nodiscard]] int data_fd(std::uint64_t handle) const { return kept_->get(handle); }
   /// A descriptor of its own of an open file, for work that goes on beside the session's thread.
   /// `access` is O_RDONLY or O_RDWR: FUSE does not say how the caller opened the file.
   [[nodiscard]] shm::Result<shm::posix::Fd> job_fd(NodeId node, std::uint64_t handle, int access);
@@ -177,6 +178,12 @@ class FileSystem {
   /// The same for a view. A file that is gone by now makes the kernel look its name up again, and
   /// what the caller finds then stays until it is opened.
   [[nodiscard]] shm::Result<ArrayFile> inspect_for_view(NodeId node, const Caller& caller);
+
+  /// The record of what the request at hand changes, and the descriptors that outlive the server.
+  [[nodiscard]] Journal& journal() { return *journal_; }
+  [[nodiscard]] KeptFds& kept_fds() { return *kept_; }
+  /// Puts in order what a server left that died; `comes_again` as for Journal::resolve().
+  void settle(bool comes_again);
 
   [[nodiscard]] bool links() const { return options_.links; }
   [[nodiscard]] bool passthrough() const { return options_.backing.has_value(); }
@@ -195,8 +202,12 @@ class FileSystem {
   [[nodiscard]] shm::Result<Inode*> find(NodeId node) { return inodes_.find(node); }
 
  private:
-  FileSystem(const Store& store, StateMemory& memory, InodeTable inodes, ServeOptions options)
+  FileSystem(const Store& store, StateMemory& memory, std::unique_ptr<Journal> journal,
+             std::unique_ptr<KeptFds> kept, InodeTable inodes, ServeOptions options)
       : store_(store),
+        state_(memory.state()),
+        journal_(std::move(journal)),
+        kept_(std::move(kept)),
         inodes_(std::move(inodes)),
         second_lookups_(memory.state()),
         options_(std::move(options)) {}
@@ -209,6 +220,12 @@ class FileSystem {
   [[nodiscard]] static bool surely_may(const Caller& caller, const struct stat& st, mode_t wanted) {
     return caller.uid == 0 || (caller.uid == st.st_uid && (st.st_mode & wanted) == wanted);
   }
+  [[nodiscard]] static std::uint64_t ino_of(int parent_fd, const char* name);
+  [[nodiscard]] bool made_before() const;
+  [[nodiscard]] bool removed_before() const;
+  template <typename Call>
+  [[nodiscard]] shm::Result<Entry> make(int parent_fd, const char* name, const Caller& caller,
+                                        Call&& call);
   [[nodiscard]] shm::Result<Entry> enter(int parent_fd, const char* name);
   [[nodiscard]] shm::Result<std::pair<Entry, OpenFile>> open_created(int parent_fd,
                                                                      const char* name, int flags,
@@ -218,6 +235,7 @@ class FileSystem {
   void remember_rename(const shm::Result<struct stat>& st, NodeId parent, const char* name);
   [[nodiscard]] shm::Result<std::string> proc_path(NodeId node);
   [[nodiscard]] shm::Result<std::int32_t> backing_id(NodeId node);
+  [[nodiscard]] shm::Result<std::uint64_t> keep(shm::posix::Fd fd, FdUse use);
   [[nodiscard]] shm::Result<void> resize(NodeId node, std::uint64_t size,
                                          std::optional<std::uint64_t> handle);
   [[nodiscard]] shm::Result<struct stat> drop_privileges(NodeId node);
@@ -234,9 +252,13 @@ class FileSystem {
   [[nodiscard]] bool is_mapped(NodeId node);
   [[nodiscard]] shm::Result<void> set_own_xattr(NodeId node, const ArrayFile& file,
                                                 std::string_view name, std::string_view value);
+  [[nodiscard]] shm::Result<void> remove_stored_xattr(NodeId node, const std::string& name);
   [[nodiscard]] shm::Result<void> set_sealed(NodeId node, const ArrayFile& file, bool sealed);
 
   const Store& store_;
+  State& state_;
+  std::unique_ptr<Journal> journal_;  // where InodeTable finds it after a move, too
+  std::unique_ptr<KeptFds> kept_;
   InodeTable inodes_;
   SecondLookups second_lookups_;
   RecentWrites recent_writes_;

@@ -17,27 +17,56 @@ namespace {
 using shm::Result;
 using shm::posix::Fd;
 
-// The handle of a view that is open.
-OpenView* view_of(const fuse_file_info& info) {
-  return reinterpret_cast<OpenView*>(info.fh);  // NOLINT(performance-no-int-to-ptr)
-}
-
-void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {
-  auto opening = control_of(request).open(node, info.flags, caller_of(request));
+// Makes the view of a node on an executor thread and hands it to `done` there.
+template <typename Done>
+void make_view(fuse_req_t request, NodeId node, int flags, Done&& done) {
+  auto opening = control_of(request).open(node, flags, caller_of(request));
   if (!opening) {
     return refuse(request, opening.error());
   }
-  answer_later(request, [request, info = info, opening = std::move(*opening)]() mutable {
-    auto opened = std::move(opening).run();
-    if (!opened) {
-      return refuse(request, opened.error());
-    }
-    info.fh = reinterpret_cast<std::uint64_t>(opened->get());
-    info.direct_io = 1;  // the size is not known before it is read
-    info.noflush = 1;
-    if (fuse_reply_open(request, &info) != -ENOENT) {
-      static_cast<void>(opened->release());  // until op_release
-    }
+  answer_later(request,
+               [request, opening = std::move(*opening), done = std::forward<Done>(done)]() mutable {
+                 auto opened = std::move(opening).run();
+                 if (!opened) {
+                   return refuse(request, opened.error());
+                 }
+                 done(std::shared_ptr<OpenView>(std::move(*opened)));
+               });
+}
+
+void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {
+  make_view(request, node, info.flags,
+            [request, info = info](const std::shared_ptr<OpenView>& view) mutable {
+              info.direct_io = 1;  // the size is not known before it is read
+              info.noflush = 1;
+              session_of(request).call([request, info, view]() mutable {
+                OpenViews& views = session_of(request).views();
+                info.fh = views.add(view);
+                if (fuse_reply_open(request, &info) == -ENOENT) {
+                  views.remove(info.fh);
+                }
+              });
+            });
+}
+
+void read_from_view(fuse_req_t request, OpenView& view, size_t size, off_t offset) {
+  std::vector<char> buffer(size);
+  const auto got = view.read(static_cast<std::uint64_t>(offset), buffer);
+  if (!got) {
+    return refuse(request, got.error());
+  }
+  fuse_reply_buf(request, buffer.data(), *got);
+}
+
+void read_view(fuse_req_t request, NodeId node, std::uint64_t handle, size_t size, off_t offset) {
+  if (const auto view = session_of(request).views().find(handle)) {
+    answer_later(request, [=] { read_from_view(request, *view, size, offset); });
+    return;
+  }
+  // It was opened by a server that died.
+  make_view(request, node, O_RDONLY, [=](const std::shared_ptr<OpenView>& view) {
+    session_of(request).call([=] { session_of(request).views().put(handle, view); });
+    read_from_view(request, *view, size, offset);
   });
 }
 
@@ -49,14 +78,14 @@ void serve_as(Session& session, fuse_file_info& info) {
   info.noflush = (info.flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
 }
 
-void open_file(fuse_req_t request, fuse_ino_t node, fuse_file_info info) {
+void open_file(fuse_req_t request, std::uint64_t unique, fuse_ino_t node, fuse_file_info info) {
   const Caller caller = caller_of(request);
   if (files_of(request).kept_for_another(node, caller)) {
     // Whom it is kept for is between its lookup and its open: that takes a moment, if it lives.
     constexpr std::chrono::microseconds kMoment(200);
     answer_later(request, [=] {
       std::this_thread::sleep_for(kMoment);
-      session_of(request).call([=] { open_file(request, node, info); });
+      session_of(request).call_for(unique, [=] { open_file(request, unique, node, info); });
     });
     return;
   }
@@ -75,7 +104,7 @@ void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   if (ControlTree::owns(node)) {
     guarded(request, [&] { open_view(request, node, *info); });
   } else {
-    open_file(request, node, *info);
+    open_file(request, session_of(request).protocol().unique(), node, *info);
   }
 }
 
@@ -127,7 +156,7 @@ void op_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
 
 void op_release(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   if (ControlTree::owns(node)) {
-    delete view_of(*info);
+    session_of(request).views().remove(info->fh);
   } else {
     files_of(request).release(node, info->fh, info->flags);
   }
@@ -138,20 +167,12 @@ void op_read(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset,
              fuse_file_info* info) {
   const size_t size = std::min(wanted, kMaxReplyBytes);
   if (ControlTree::owns(node)) {
-    OpenView* view = view_of(*info);
-    answer_later(request, [=] {
-      std::vector<char> buffer(size);
-      const auto got = view->read(static_cast<std::uint64_t>(offset), buffer);
-      if (!got) {
-        return refuse(request, got.error());
-      }
-      fuse_reply_buf(request, buffer.data(), *got);
-    });
+    guarded(request, [&] { read_view(request, node, info->fh, size, offset); });
     return;
   }
   fuse_bufvec data = FUSE_BUFVEC_INIT(size);
   data.buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
-  data.buf[0].fd = FileSystem::data_fd(info->fh);
+  data.buf[0].fd = files_of(request).data_fd(info->fh);
   data.buf[0].pos = offset;
   fuse_reply_data(request, &data, FUSE_BUF_SPLICE_MOVE);
 }
@@ -234,7 +255,8 @@ void op_fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info
 }
 
 void op_fsyncdir(fuse_req_t request, fuse_ino_t node, int, fuse_file_info* info) {
-  const bool failed = !ControlTree::owns(node) && fsync(static_cast<int>(info->fh)) != 0;
+  const bool failed =
+      !ControlTree::owns(node) && fsync(files_of(request).kept_fds().get(info->fh)) != 0;
   fuse_reply_err(request, failed ? errno : 0);
 }
 

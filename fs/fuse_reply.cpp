@@ -31,7 +31,7 @@ double attr_timeout(Session& session, NodeId node) {
     return 0;
   }
   const auto inode = session.files().find(node);
-  const bool quiet = inode && (*inode)->writers == 0 && session.files().store().is_private();
+  const bool quiet = inode && (*inode)->writers() == 0 && session.files().store().is_private();
   return quiet ? kTimeout : kTimeoutUnderWriters;
 }
 

@@ -4,9 +4,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
+#include "fault_point.hpp"
 #include "second_lookups.hpp"
 
 namespace arrayfs {
@@ -64,8 +66,11 @@ Fd open_handle(int root_fd, const Inode& inode) {
 
 }  // namespace
 
-InodeTable::InodeTable(StateMemory& memory, int root_fd, ReleaseBacking release_backing)
+InodeTable::InodeTable(StateMemory& memory, Journal& journal, KeptFds& kept, int root_fd,
+                       ReleaseBacking release_backing)
     : state_(memory.state()),
+      journal_(journal),
+      kept_(kept),
       inodes_(memory.inodes()),
       max_inodes_(memory.max_inodes()),
       root_fd_(root_fd),
@@ -78,10 +83,13 @@ InodeTable::InodeTable(StateMemory& memory, int root_fd, ReleaseBacking release_
   handles_usable_ = root.handle_bytes != 0 && open_handle(root_fd, root).valid();
 }
 
-Result<InodeTable> InodeTable::create(StateMemory& memory, int root_fd,
-                                      ReleaseBacking release_backing) {
-  InodeTable table(memory, root_fd, std::move(release_backing));
-  table.state_.used_slots = kRootNode;
+Result<InodeTable> InodeTable::create(StateMemory& memory, Journal& journal, KeptFds& kept,
+                                      int root_fd, ReleaseBacking release_backing) {
+  InodeTable table(memory, journal, kept, root_fd, std::move(release_backing));
+  table.derive();
+  if (table.state_.nodes != 0) {
+    return table;
+  }
   const auto st = shm::posix::stat_fd(root_fd);
   if (!st) {
     return tl::unexpected(st.error());
@@ -97,15 +105,54 @@ Result<InodeTable> InodeTable::create(StateMemory& memory, int root_fd,
   return table;
 }
 
+// Everything that follows from the records.
+void InodeTable::derive() {
+  state_.free_slot = 0;
+  state_.nodes = 0;
+  state_.open_files = 0;
+  for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
+    state_.nodes += inodes_[slot].ino != 0 ? 1 : 0;
+  }
+  size_t buckets = buckets_.size();
+  while (buckets < state_.nodes) {
+    buckets *= 2;
+  }
+  buckets_.assign(buckets, 0);
+  for (std::uint32_t slot = state_.used_slots; slot-- > kRootNode;) {
+    Inode& inode = inodes_[slot];
+    if (inode.ino == 0) {
+      inode.next = std::exchange(state_.free_slot, slot);
+      continue;
+    }
+    inode.next = std::exchange(buckets_[bucket(inode.ino)], slot);
+    state_.open_files += inode.opens();
+    open_fds_ += inode.fd >= 0 ? 1 : 0;
+  }
+}
+
 InodeTable::~InodeTable() {
   if (buckets_.empty()) {
     return;  // moved from
   }
   for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
-    Inode& inode = inodes_[slot];
-    if (inode.ino != 0 && inode.fd >= 0) {
-      close(inode.fd);
-      inode.fd = -1;
+    if (inodes_[slot].ino != 0) {
+      close_fd(inodes_[slot]);
+    }
+  }
+}
+
+void InodeTable::settle(std::initializer_list<std::uint64_t> inos) {
+  for (std::uint32_t slot = kRootNode + 1; slot < state_.used_slots; ++slot) {
+    if (inodes_[slot].ino != 0) {
+      free_if_unused(slot);
+    }
+  }
+  for (const std::uint64_t ino : inos) {
+    const std::uint32_t slot = ino != 0 ? find_slot(ino) : 0;
+    const auto st = slot != 0 ? shm::posix::stat_at(inodes_[slot].fd, "", AT_EMPTY_PATH)
+                              : Result<struct stat>(fail(ENOENT));
+    if (st && st->st_nlink == 0) {
+      lost_name(ino);
     }
   }
 }
@@ -121,10 +168,11 @@ Result<Inode*> InodeTable::find(NodeId node) {
 Result<NodeId> InodeTable::intern(Fd path_fd, const struct stat& st) {
   if (const std::uint32_t known = find_slot(st.st_ino); known != 0) {
     Inode& inode = inodes_[known];
-    ++inode.lookups;
+    journal_.set(inode.lookups, inode.lookups + 1);
     if (inode.fd >= 0) {
       // Of several names, the one that it was found by last is sure to exist.
-      close(std::exchange(inode.fd, path_fd.release()));
+      close_fd(inode);
+      keep_fd(inode, std::move(path_fd));
     }
     return known;
   }
@@ -136,14 +184,12 @@ Result<NodeId> InodeTable::intern(Fd path_fd, const struct stat& st) {
     grow_buckets();
   }
   Inode& inode = inodes_[slot];
-  inode.ino = st.st_ino;
-  inode.lookups = 1;
+  inode.lookups = 0;
   inode.views = 0;
   ++inode.generation;
+  inode.users = 0;
   inode.fd = -1;
   inode.backing_id = 0;
-  inode.opens = 0;
-  inode.writers = 0;
   inode.flags = 0;
   inode.promised_bytes = 0;
   inode.mode = st.st_mode & S_IFMT;
@@ -152,7 +198,13 @@ Result<NodeId> InodeTable::intern(Fd path_fd, const struct stat& st) {
     remember_handle(inode, path_fd.get());
   }
   keep_fd(inode, std::move(path_fd));
+  fault_point("node: filled in");
+  // With its number the record is there, whole.
+  std::atomic_ref(inode.ino).store(st.st_ino, std::memory_order_release);
   inode.next = std::exchange(buckets_[bucket(inode.ino)], slot);
+  fault_point("node: made");
+  journal_.set(inode.lookups, 1);
+  fault_point("node: counted");
   return slot;
 }
 
@@ -161,20 +213,20 @@ void InodeTable::forget(NodeId node, std::uint64_t count) {
   if (!inode || node == kRootNode) {
     return;
   }
-  (*inode)->lookups -= std::min(count, (*inode)->lookups);
+  journal_.set((*inode)->lookups, (*inode)->lookups - std::min(count, (*inode)->lookups));
   free_memory_if_nameless(**inode);
   free_if_unused(static_cast<std::uint32_t>(node & kSlotMask));
 }
 
 void InodeTable::looked_up_for_view(NodeId node) {
   if (const auto inode = find(node)) {
-    ++(*inode)->views;
+    journal_.set((*inode)->views, (*inode)->views + 1);
   }
 }
 
 void InodeTable::forget_view(NodeId node, std::uint64_t count) {
   if (const auto inode = find(node)) {
-    (*inode)->views -= std::min(count, (*inode)->views);
+    journal_.set((*inode)->views, (*inode)->views - std::min(count, (*inode)->views));
   }
   forget(node, count);
 }
@@ -204,20 +256,18 @@ void InodeTable::opened(NodeId node, bool writable) {
     return;
   }
   Inode& inode = **found;
-  ++inode.opens;
   inode.flags |= kOpenedBefore;
-  inode.writers += writable ? 1 : 0;
+  journal_.set(inode.users, inode.users + user_count(writable));
   ++state_.open_files;
 }
 
 void InodeTable::released(NodeId node, bool writable) {
   const auto found = find(node);
-  if (!found || (*found)->opens == 0) {
+  if (!found || (*found)->opens() == 0) {
     return;
   }
   Inode& inode = **found;
-  --inode.opens;
-  inode.writers -= writable && inode.writers > 0 ? 1 : 0;
+  journal_.set(inode.users, inode.users - user_count(writable && inode.writers() != 0));
   --state_.open_files;
   free_if_unused(static_cast<std::uint32_t>(node & kSlotMask));
 }
@@ -269,7 +319,7 @@ void InodeTable::grow_buckets() {
 
 void InodeTable::free_if_unused(std::uint32_t slot) {
   Inode& inode = inodes_[slot];
-  if (inode.lookups != 0 || inode.opens != 0) {
+  if (inode.lookups != 0 || inode.users != 0) {
     return;
   }
   std::uint32_t* link = &buckets_[bucket(inode.ino)];
@@ -277,14 +327,16 @@ void InodeTable::free_if_unused(std::uint32_t slot) {
     link = &inodes_[*link].next;
   }
   *link = inode.next;
+  fault_point("node: before it is freed");
   close_backing(inode);
+  fault_point("node: let go of");
   inode.ino = 0;
   inode.next = std::exchange(state_.free_slot, slot);
   --state_.nodes;
 }
 
 void InodeTable::free_memory_if_nameless(Inode& inode) {
-  if (inode.views == 0 || inode.lookups != inode.views || inode.opens != 0 || inode.fd < 0 ||
+  if (inode.views == 0 || inode.lookups != inode.views || inode.users != 0 || inode.fd < 0 ||
       SecondLookups(state_).kept(inode.ino)) {
     return;
   }
@@ -296,23 +348,32 @@ void InodeTable::free_memory_if_nameless(Inode& inode) {
 }
 
 void InodeTable::close_backing(Inode& inode) {
+  set_backing(inode, 0);
+  close_fd(inode);
+}
+
+void InodeTable::set_backing(Inode& inode, std::int32_t backing_id) {
   if (inode.backing_id != 0) {
     release_backing_(inode.backing_id);
   }
-  if (inode.fd >= 0) {
-    close(inode.fd);
-    --open_fds_;
-  }
-  inode.fd = -1;
-  inode.backing_id = 0;
+  inode.backing_id = backing_id;
 }
 
 void InodeTable::keep_fd(Inode& inode, Fd fd) {
   if (open_fds_ >= max_open_fds_) {
     evict_one_fd();
   }
-  inode.fd = fd.release();
-  ++open_fds_;
+  if (kept_.keep_node(fd.get(), slot_of(inode))) {
+    inode.fd = fd.release();
+    ++open_fds_;
+  }
+}
+
+void InodeTable::close_fd(Inode& inode) {
+  if (inode.fd >= 0) {
+    kept_.close_node(std::exchange(inode.fd, -1));
+    --open_fds_;
+  }
 }
 
 void InodeTable::evict_one_fd() {
@@ -320,10 +381,9 @@ void InodeTable::evict_one_fd() {
     clock_hand_ = clock_hand_ + 1 < state_.used_slots ? clock_hand_ + 1 : kRootNode + 1;
     Inode& inode = inodes_[clock_hand_];
     // A file without a name lives as long as somebody has a descriptor.
-    const bool idle = inode.opens == 0 && (inode.flags & kNameless) == 0;
+    const bool idle = inode.users == 0 && (inode.flags & kNameless) == 0;
     if (inode.fd >= 0 && inode.handle_bytes != 0 && idle && S_ISREG(inode.mode)) {
-      close(std::exchange(inode.fd, -1));
-      --open_fds_;
+      close_fd(inode);
       return;
     }
   }

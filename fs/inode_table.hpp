@@ -6,11 +6,14 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <shm/error.hpp>
 #include <shm/posix.hpp>
 #include <vector>
 
+#include "journal.hpp"
+#include "kept_fds.hpp"
 #include "state_memory.hpp"
 
 namespace arrayfs {
@@ -26,8 +29,10 @@ class InodeTable {
   /// Called when the kernel let go of a node that has a backing id.
   using ReleaseBacking = std::function<void(std::int32_t backing_id)>;
 
-  /// Starts with the root alone. `root_fd` must outlive the table.
-  [[nodiscard]] static shm::Result<InodeTable> create(StateMemory& memory, int root_fd,
+  /// Starts with the root alone, or with what an earlier table left in the memory. `root_fd` and
+  /// the references must outlive the table.
+  [[nodiscard]] static shm::Result<InodeTable> create(StateMemory& memory, Journal& journal,
+                                                      KeptFds& kept, int root_fd,
                                                       ReleaseBacking release_backing);
   InodeTable(InodeTable&&) = default;
   InodeTable& operator=(InodeTable&&) = delete;
@@ -61,22 +66,37 @@ class InodeTable {
   /// Calls `visit` with each file that lost its name.
   void each_nameless(const std::function<void(const Inode&)>& visit) const;
 
+  /// Sets or takes away the backing id of a node.
+  void set_backing(Inode& inode, std::int32_t backing_id);
+
+  /// Frees the nodes that nobody uses, after changes were taken back, and takes notice when the
+  /// file `ino`, which may have been at work when a server died, has lost its last name.
+  void settle(std::initializer_list<std::uint64_t> inos);
+
   [[nodiscard]] const State& state() const { return state_; }
 
  private:
-  InodeTable(StateMemory& memory, int root_fd, ReleaseBacking release_backing);
+  InodeTable(StateMemory& memory, Journal& journal, KeptFds& kept, int root_fd,
+             ReleaseBacking release_backing);
 
   [[nodiscard]] size_t bucket(std::uint64_t ino) const { return ino & (buckets_.size() - 1); }
   [[nodiscard]] std::uint32_t find_slot(std::uint64_t ino) const;
   [[nodiscard]] std::uint32_t take_slot();
   void grow_buckets();
+  void derive();
   void free_if_unused(std::uint32_t slot);
   void free_memory_if_nameless(Inode& inode);
   void close_backing(Inode& inode);
+  [[nodiscard]] std::uint32_t slot_of(const Inode& inode) const {
+    return static_cast<std::uint32_t>(&inode - inodes_);
+  }
   void keep_fd(Inode& inode, shm::posix::Fd fd);
+  void close_fd(Inode& inode);
   void evict_one_fd();
 
   State& state_;
+  Journal& journal_;
+  KeptFds& kept_;
   Inode* inodes_;
   std::uint32_t max_inodes_;
   int root_fd_;

@@ -10,6 +10,9 @@
 #include <cstring>
 #include <shm/posix.hpp>
 
+#include "fault_point.hpp"
+#include "journal.hpp"
+
 namespace arrayfs {
 namespace {
 
@@ -110,14 +113,22 @@ shm::Result<void> KernelProtocol::attach(fuse_session* session, int device_fd) {
 }
 
 ssize_t KernelProtocol::read_device(int fd, void* buffer, size_t size, void* userdata) {
+  KernelProtocol& self = session_protocol(userdata);
+  if (self.is_successor() && self.kernel_minor_ == 0) {
+    // The kernel says INIT once; libfuse wants to hear it from every server.
+    const size_t init_bytes = std::min<size_t>(size, self.state_.init_bytes);
+    std::memcpy(buffer, self.state_.init, init_bytes);
+    self.playing_back_ = true;
+    self.see_request(static_cast<const std::byte*>(buffer), init_bytes);
+    return static_cast<ssize_t>(init_bytes);
+  }
   const ssize_t got = ::read(fd, buffer, size);
   if (got == 0) {  // a socket that was hung up; the device never ends so
     errno = ENODEV;
     return -1;
   }
   if (got > 0) {
-    session_protocol(userdata).see_request(static_cast<const std::byte*>(buffer),
-                                           static_cast<size_t>(got));
+    self.see_request(static_cast<const std::byte*>(buffer), static_cast<size_t>(got));
   }
   return got;
 }
@@ -126,8 +137,59 @@ ssize_t KernelProtocol::write_device(int fd, iovec* iov, int count, void* userda
   KernelProtocol& self = session_protocol(userdata);
   if (self.init_unique_ != 0) {
     self.amend_init_reply(iov, count);
+    if (self.playing_back_) {
+      self.playing_back_ = false;
+      ssize_t size = 0;
+      for (int i = 0; i < count; ++i) {
+        size += static_cast<ssize_t>(iov[i].iov_len);
+      }
+      return size;
+    }
+    const ssize_t written = ::writev(fd, iov, count);
+    self.state_.init_answered = written > 0 ? 1 : 0;
+    return written;
   }
-  return ::writev(fd, iov, count);
+  fault_point("reply: before");
+  const ssize_t written = ::writev(fd, iov, count);
+  fault_point("reply: sent");
+  return written;
+}
+
+KernelProtocol::Header KernelProtocol::header_of(std::span<const std::byte> request) {
+  fuse_in_header header{};
+  std::memcpy(&header, request.data(), std::min(request.size(), sizeof header));
+  const bool forgets = header.opcode == FUSE_FORGET || header.opcode == FUSE_BATCH_FORGET;
+  return {header.unique, (header.unique & kResentBit) != 0, forgets,
+          !forgets && header.opcode != FUSE_INTERRUPT};
+}
+
+std::span<const std::byte> KernelProtocol::message_in(std::span<const std::byte> memory) {
+  fuse_in_header header{};
+  std::memcpy(&header, memory.data(), std::min(memory.size(), sizeof header));
+  return header.len <= memory.size() ? memory.first(header.len) : memory.first(0);
+}
+
+void KernelProtocol::mark_done(std::span<std::byte> request) {
+  std::memset(request.data(), 0, std::min(request.size(), sizeof(fuse_in_header::len)));
+}
+
+shm::Result<void> KernelProtocol::request_resend() const {
+  constexpr int kNotifyResend = 7;  // FUSE_NOTIFY_RESEND, Linux 6.9
+  fuse_out_header notification{};
+  notification.len = sizeof notification;
+  notification.error = kNotifyResend;
+  if (::write(device_fd_, &notification, sizeof notification) != sizeof notification) {
+    return fail_errno("FUSE_NOTIFY_RESEND");
+  }
+  return {};
+}
+
+void KernelProtocol::refuse(std::uint64_t unique, int error) const {
+  fuse_out_header reply{};
+  reply.len = sizeof reply;
+  reply.error = -error;
+  reply.unique = unique;
+  static_cast<void>(!::write(device_fd_, &reply, sizeof reply));
 }
 
 void KernelProtocol::see_request(const std::byte* bytes, size_t size) {
@@ -136,8 +198,13 @@ void KernelProtocol::see_request(const std::byte* bytes, size_t size) {
   }
   fuse_in_header header;
   std::memcpy(&header, bytes, sizeof header);
+  unique_ = header.unique;
   if (header.opcode != FUSE_INIT) {
     return;
+  }
+  if (!playing_back_) {
+    state_.init_bytes = static_cast<std::uint32_t>(std::min(size, sizeof state_.init));
+    std::memcpy(state_.init, bytes, state_.init_bytes);
   }
   fuse_init_in init{};
   std::memcpy(&init, bytes + sizeof header, std::min(size - sizeof header, sizeof init));

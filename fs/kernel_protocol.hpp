@@ -10,7 +10,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <shm/error.hpp>
+#include <span>
 #include <string>
+
+#include "state_memory.hpp"
 
 namespace arrayfs {
 
@@ -23,7 +26,8 @@ class KernelProtocol {
     std::uint32_t max_stack_depth = 1;
   };
 
-  explicit KernelProtocol(Wishes wishes) : wishes_(wishes) {}
+  /// `state` keeps what was negotiated for the servers that come after this one.
+  KernelProtocol(Wishes wishes, State& state) : wishes_(wishes), state_(state) {}
 
   /// Puts this object between `session` and its device.
   /// Requires: `session` is mounted (or has a descriptor), and session_protocol() finds this object
@@ -35,6 +39,31 @@ class KernelProtocol {
   /// Why passthrough() is false, for `status` and the log.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
   [[nodiscard]] std::uint32_t kernel_minor() const { return kernel_minor_; }
+
+  /// Whether a server before this one has spoken with the kernel already; its INIT is played back.
+  [[nodiscard]] bool is_successor() const { return state_.init_answered != 0; }
+  /// Whether a successor can be told what its predecessor left unanswered (Linux >= 6.9).
+  [[nodiscard]] bool can_resend() const { return (offered_flags_ & kHasResend) != 0; }
+  /// Makes the kernel send again what was read and never answered.
+  [[nodiscard]] shm::Result<void> request_resend() const;
+
+  /// The number of the request that was read last.
+  [[nodiscard]] std::uint64_t unique() const { return unique_; }
+  /// A request of which nothing is known but its bytes.
+  struct Header {
+    std::uint64_t unique = 0;
+    bool resent = false;   ///< it was read before and not answered
+    bool forgets = false;  ///< FORGET: it has no answer, and is never sent again
+    bool answered = true;  ///< whether the kernel waits for a reply
+  };
+  [[nodiscard]] static Header header_of(std::span<const std::byte> request);
+  /// The message at the start of `memory`; empty when it is done.
+  [[nodiscard]] static std::span<const std::byte> message_in(std::span<const std::byte> memory);
+  static void mark_done(std::span<std::byte> request);
+  /// Takes notice of a request that was read past this object.
+  void see(std::span<const std::byte> request) { see_request(request.data(), request.size()); }
+  /// Answers a request with an error without handling it.
+  void refuse(std::uint64_t unique, int error) const;
 
   /// Registers `fd` (O_PATH will do) as what the kernel reads, writes and maps for an inode.
   /// Returns the backing id, above 0. One id an inode at a time: a second gives EIO at open.
@@ -55,8 +84,13 @@ class KernelProtocol {
   void see_request(const std::byte* bytes, size_t size);
   void amend_init_reply(iovec* iov, int count);
 
+  static constexpr std::uint64_t kHasResend = 1ULL << 39;
+
   Wishes wishes_;
+  State& state_;
   int device_fd_ = -1;
+  bool playing_back_ = false;  ///< the INIT request of the state was read, its reply goes nowhere
+  std::uint64_t unique_ = 0;
   std::uint64_t init_unique_ = 0;    ///< of the INIT request under way; 0 when none is
   std::uint64_t offered_flags_ = 0;  ///< what the kernel offered at INIT
   std::uint32_t kernel_minor_ = 0;

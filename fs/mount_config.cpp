@@ -9,7 +9,9 @@
 #include <climits>
 #include <cstdlib>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <shm/posix.hpp>
+#include <vector>
 
 #include "text.hpp"
 
@@ -42,6 +44,14 @@ Result<std::string> resolve_directory(const std::string& path, std::string_view 
     return fail(ENOTDIR, std::string(what) + " " + path + ": give a directory");
   }
   return std::string(resolved.get());
+}
+
+std::vector<std::uint8_t> bytes_of(const std::string& text) {
+  return {text.begin(), text.end()};
+}
+std::string string_of(const nlohmann::json& bytes) {
+  const auto values = bytes.get<std::vector<std::uint8_t>>();
+  return {values.begin(), values.end()};
 }
 
 }  // namespace
@@ -106,6 +116,45 @@ std::string escape_path(std::string_view path) {
     }
   }
   return out;
+}
+
+std::string to_json(const MountConfig& config) {
+  // As bytes: paths need not be UTF-8.
+  const nlohmann::json json{{"mountpoint", bytes_of(config.mountpoint)},
+                            {"name", bytes_of(config.name)},
+                            {"store_dir", bytes_of(config.store_dir)},
+                            {"capacity_bytes", config.capacity_bytes},
+                            {"io", static_cast<int>(config.io)},
+                            {"huge", config.huge},
+                            {"root_mode", config.root_mode},
+                            {"sparse", config.sparse},
+                            {"show_control", config.show_control},
+                            {"foreground", config.foreground},
+                            {"log_file", bytes_of(config.log_file)},
+                            {"log_level", config.log_level}};
+  return json.dump();
+}
+
+Result<MountConfig> config_from_json(std::string_view text) {
+  try {
+    const auto json = nlohmann::json::parse(text);
+    MountConfig config;
+    config.mountpoint = string_of(json.at("mountpoint"));
+    config.name = string_of(json.at("name"));
+    config.store_dir = string_of(json.at("store_dir"));
+    json.at("capacity_bytes").get_to(config.capacity_bytes);
+    config.io = static_cast<Io>(json.at("io").get<int>());
+    json.at("huge").get_to(config.huge);
+    json.at("root_mode").get_to(config.root_mode);
+    json.at("sparse").get_to(config.sparse);
+    json.at("show_control").get_to(config.show_control);
+    json.at("foreground").get_to(config.foreground);
+    config.log_file = string_of(json.at("log_file"));
+    json.at("log_level").get_to(config.log_level);
+    return config;
+  } catch (const nlohmann::json::exception& error) {
+    return fail(EPROTO, std::string("configuration: ") + error.what());
+  }
 }
 
 Result<void> validate(MountConfig& config) {

@@ -41,6 +41,10 @@ struct MountConfig {
 /// writes it, so that it is also a unit's instance name. Requires: `path` is absolute and resolved.
 [[nodiscard]] std::string escape_path(std::string_view path);
 
+/// The configuration as JSON, for a program that takes over, and back. Errors: EPROTO.
+[[nodiscard]] std::string to_json(const MountConfig& config);
+[[nodiscard]] shm::Result<MountConfig> config_from_json(std::string_view text);
+
 /// Resolves the mount point, completes what was left out, and refuses what cannot work.
 /// Errors: ENOENT, ENOTDIR (mount point, store), EINVAL (size, name), with one line of advice.
 [[nodiscard]] shm::Result<void> validate(MountConfig& config);

@@ -1,9 +1,7 @@
 #include "second_lookups.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <functional>
-#include <iterator>
 
 namespace arrayfs {
 namespace {
@@ -12,14 +10,6 @@ namespace {
 constexpr std::int64_t kPatienceMs = 10'000;
 // How long others wait for what is kept for a thread: it may have been killed.
 constexpr std::int64_t kKeptMs = 1'000;
-
-constexpr std::uint64_t kRenames = std::size(State{}.recent_renames);
-
-std::int64_t now_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
 
 // Another build of the daemon may give another number: then a second lookup finds no match.
 std::uint64_t path_hash(std::string_view path) {
@@ -36,8 +26,8 @@ void SecondLookups::expect(pid_t thread, const struct stat& wanted, std::string_
   entry.wanted_gid = wanted.st_gid;
   entry.wanted_ino = wanted.st_ino;
   entry.wanted_path = path_hash(path);
-  for (std::uint64_t i = 0; i < kRenames && entry.earlier_path == 0; ++i) {
-    const RecentRename& rename = state_.recent_renames[(state_.renames - 1 - i) % kRenames];
+  for (std::uint64_t i = 0; i < kRecentRenames && entry.earlier_path == 0; ++i) {
+    const RecentRename& rename = state_.recent_renames[(state_.renames - 1 - i) % kRecentRenames];
     entry.earlier_path = rename.ino == wanted.st_ino ? rename.path : 0;
   }
   remember(entry);
@@ -50,7 +40,7 @@ void SecondLookups::expect_reader(pid_t thread) {
 }
 
 void SecondLookups::renamed(std::uint64_t ino, std::string_view path) {
-  state_.recent_renames[state_.renames++ % kRenames] = {ino, path_hash(path)};
+  state_.recent_renames[state_.renames++ % kRecentRenames] = {ino, path_hash(path)};
 }
 
 void SecondLookups::remember(SecondLookup entry) {
@@ -58,7 +48,7 @@ void SecondLookups::remember(SecondLookup entry) {
   // The one that expires first: a free one, or that of a thread which was killed on its way.
   SecondLookup& oldest =
       *std::ranges::min_element(state_.second_lookups, {}, &SecondLookup::expires_ms);
-  entry.expires_ms = now_ms() + kPatienceMs;
+  entry.expires_ms = monotonic_ms() + kPatienceMs;
   oldest = entry;
   state_.second_lookups_until_ms = entry.expires_ms;
 }
@@ -72,7 +62,7 @@ SecondLookup* SecondLookups::find(pid_t thread) {
   if (state_.second_lookups_until_ms == 0) {
     return nullptr;  // the common case: one comparison for each lookup
   }
-  const std::int64_t now = now_ms();
+  const std::int64_t now = monotonic_ms();
   if (now >= state_.second_lookups_until_ms) {
     state_.second_lookups_until_ms = 0;
     return nullptr;
@@ -87,7 +77,7 @@ SecondLookup* SecondLookups::find(pid_t thread) {
 
 void SecondLookups::give(SecondLookup& entry, std::uint64_t ino) {
   entry.given_ino = ino;
-  entry.kept_until_ms = now_ms() + kKeptMs;
+  entry.kept_until_ms = monotonic_ms() + kKeptMs;
 }
 
 void SecondLookups::done(pid_t thread) {
@@ -100,7 +90,7 @@ bool SecondLookups::kept_for_another(std::uint64_t ino, pid_t thread) const {
   return state_.second_lookups_until_ms != 0 &&
          std::ranges::any_of(state_.second_lookups, [&](const SecondLookup& entry) {
            return entry.given_ino == ino && entry.thread != thread &&
-                  entry.kept_until_ms > now_ms();
+                  entry.kept_until_ms > monotonic_ms();
          });
 }
 

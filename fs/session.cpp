@@ -1,6 +1,7 @@
 #include "session.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -10,8 +11,10 @@
 #include <cstdarg>
 #include <cstdlib>
 #include <ctime>
+#include <memory>
 #include <thread>
 
+#include "fault_point.hpp"
 #include "fuse_ops.hpp"
 #include "mount_point.hpp"
 #include "processes.hpp"
@@ -24,7 +27,6 @@ using shm::fail;
 using shm::Result;
 using shm::posix::Fd;
 
-constexpr std::uint32_t kMaxInodes = 1U << 24;
 constexpr unsigned kExecutorThreads = 4;
 
 // libfuse tells why a mount failed through its log alone: the last line of it is kept.
@@ -104,6 +106,20 @@ std::string mount_options(const MountConfig& config) {
   return text;
 }
 
+Result<fuse_session*> new_fuse_session(const MountConfig& config, void* userdata) {
+  fuse_set_log_func(log_of_fuse);
+  const std::string options = mount_options(config);
+  const char* argv[] = {"arrayfs", "-o", options.c_str(), nullptr};
+  fuse_args arguments{3, const_cast<char**>(argv), 0};
+  fuse_session* session =
+      fuse_session_new(&arguments, &fuse_operations(), sizeof(fuse_lowlevel_ops), userdata);
+  fuse_opt_free_args(&arguments);
+  if (session == nullptr) {
+    return fail(EINVAL, "libfuse: " + last_fuse_message());
+  }
+  return session;
+}
+
 bool in_path(const char* program) {
   const char* path = getenv("PATH");
   std::string_view rest = path != nullptr ? path : "/usr/bin:/bin";
@@ -140,10 +156,13 @@ KernelProtocol& session_protocol(void* userdata) {
   return static_cast<Session*>(userdata)->protocol();
 }
 
-Session::Session(const MountConfig& config, Store store)
+Session::Session(const MountConfig& config, const Store& store, StateMemory& memory)
     : config_(config),
-      store_(std::move(store)),
-      protocol_({config.io == Io::kAuto || config.io == Io::kPassthrough, store_.stack_depth()}) {}
+      store_(store),
+      memory_(memory),
+      state_(memory.state()),
+      protocol_({config.io == Io::kAuto || config.io == Io::kPassthrough, store_.stack_depth()},
+                memory.state()) {}
 
 Session::~Session() {
   if (mailbox_) {
@@ -153,69 +172,76 @@ Session::~Session() {
   notifier_.reset();
   executor_.reset();  // its jobs reply to requests of the session
   if (session_ != nullptr) {
-    fuse_session_unmount(session_);
     fuse_session_destroy(session_);
   }
 }
 
-Result<void> Session::serve(const std::function<void()>& ready) {
-  StopSignals::block();
-  return mount().and_then([&] { return serve_mounted(ready); });
+Result<Fd> Session::mount(const MountConfig& config) {
+  if (auto machine = check_machine(); !machine) {
+    return tl::unexpected(machine.error());
+  }
+  if (is_mountpoint(config.mountpoint)) {
+    return fail(EBUSY, "mount point " + config.mountpoint +
+                           ": something is mounted there; unmount it or give another directory");
+  }
+  auto session = new_fuse_session(config, nullptr);
+  if (!session) {
+    return tl::unexpected(session.error());
+  }
+  // libfuse mounts; the sessions that serve are made later, one for each server.
+  const std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> mounting(
+      *session, &fuse_session_destroy);
+  if (fuse_session_mount(mounting.get(), config.mountpoint.c_str()) != 0) {
+    const int code = errno != 0 ? errno : EPERM;
+    return fail(code, "mount point " + config.mountpoint + ": " + last_fuse_message());
+  }
+  Fd device(fcntl(fuse_session_fd(mounting.get()), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!device.valid()) {
+    return shm::posix::fail_errno("/dev/fuse");
+  }
+  return device;
 }
 
-Result<void> Session::serve_on(Fd device, const std::function<void()>& ready) {
+Result<void> Session::attach(int device) {
+  auto session = new_fuse_session(config_, this);
+  if (!session) {
+    return tl::unexpected(session.error());
+  }
+  session_ = *session;
+  device_ = device;
+  takes_over_ = protocol_.is_successor();
+  Fd own(fcntl(device, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));  // which libfuse closes
+  return protocol_.attach(session_, own.get()).map([&] { static_cast<void>(own.release()); });
+}
+
+Result<void> Session::serve(int device, const std::function<void()>& ready) {
   StopSignals::block();
-  return start_fuse()
-      .and_then([&] { return protocol_.attach(session_, device.get()); })
-      .and_then([&] {
-        static_cast<void>(device.release());  // it is the session's from here on
-        return serve_mounted(ready);
+  return attach(device)
+      .and_then([&] { return negotiate(); })
+      .and_then([&] { return choose_plane(); })
+      .and_then([&]() -> Result<void> {
+        state_.supervision.serving = 1;
+        if (takes_over_) {
+          spdlog::warn("server {} takes over {}: its predecessor {}", getpid(), config_.mountpoint,
+                       state_.supervision.last_reason);
+        } else {
+          spdlog::info("{} serves {} ({}), plane {}: {}", config_.mountpoint, store_.path(),
+                       store_.description(), plane(), plane_reason_);
+        }
+        if (!takes_over_) {
+          ready();
+        }
+        return loop();
       });
 }
 
-Result<void> Session::serve_mounted(const std::function<void()>& ready) {
-  return negotiate().and_then([&] { return choose_plane(); }).and_then([&]() -> Result<void> {
-    spdlog::info("{} serves {} ({}), plane {}: {}", config_.mountpoint, store_.path(),
-                 store_.description(), plane(), plane_reason_);
-    ready();
-    return loop();
-  });
-}
-
-Result<void> Session::start_fuse() {
-  fuse_set_log_func(log_of_fuse);
-  const std::string options = mount_options(config_);
-  const char* argv[] = {"arrayfs", "-o", options.c_str(), nullptr};
-  fuse_args arguments{3, const_cast<char**>(argv), 0};
-  session_ = fuse_session_new(&arguments, &fuse_operations(), sizeof(fuse_lowlevel_ops), this);
-  fuse_opt_free_args(&arguments);
-  if (session_ == nullptr) {
-    return fail(EINVAL, "libfuse: " + last_fuse_message());
-  }
-  return {};
-}
-
-Result<void> Session::mount() {
-  if (auto machine = check_machine(); !machine) {
-    return machine;
-  }
-  if (is_mountpoint(config_.mountpoint)) {
-    return fail(EBUSY, "mount point " + config_.mountpoint +
-                           ": something is mounted there; unmount it or give another directory");
-  }
-  if (auto started = start_fuse(); !started) {
-    return started;
-  }
-  if (fuse_session_mount(session_, config_.mountpoint.c_str()) != 0) {
-    const int code = errno != 0 ? errno : EPERM;
-    return fail(code, "mount point " + config_.mountpoint + ": " + last_fuse_message());
-  }
-  return protocol_.attach(session_, fuse_session_fd(session_));
-}
-
+// Whoever speaks first with the kernel hears INIT; its successors hear it played back.
 Result<void> Session::negotiate() {
-  fuse_buf buffer{};
-  const bool got = protocol_.kernel_minor() == 0 && next_request(buffer) > 0;
+  fuse_buf buffer{};  // not the state's: what a predecessor died over may still be there
+  const bool got = fuse_session_receive_buf(session_, &buffer) > 0;
+  if (got) {
+    fuse_session_process_buf(session_, &buffer);
+  }
   free(buffer.mem);
   if (!got || protocol_.kernel_minor() == 0) {
     return fail(EPROTO, "the kernel and libfuse did not agree: " + last_fuse_message());
@@ -232,6 +258,13 @@ Result<void> Session::choose_plane() {
         Fd(openat(store_.private_fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)).get());
     if (probe) {
       protocol_.unregister_backing(*probe);
+      // The kernel counts them upwards: between the last known one and this may be one that the
+      // predecessor registered with its last breath.
+      if (state_.pending_backing != 0 && *probe - state_.last_backing_id == 2) {
+        protocol_.unregister_backing(*probe - 1);
+      }
+      state_.last_backing_id = *probe;
+      state_.pending_backing = 0;
       backing = Backing{[this](int fd) { return protocol_.register_backing(fd); },
                         [this](std::int32_t id) { protocol_.unregister_backing(id); }};
       plane_reason_ = "the kernel maps the store's files itself";
@@ -252,13 +285,9 @@ Result<void> Session::choose_plane() {
 }
 
 Result<void> Session::start_serving(std::optional<Backing> backing) {
-  auto memory = StateMemory::create(kMaxInodes);
-  if (!memory) {
-    return tl::unexpected(memory.error());
+  if (state_.started_at == 0) {
+    state_.started_at = time(nullptr);
   }
-  memory_.emplace(std::move(*memory));
-  memory_->state().started_at = time(nullptr);
-
   ServeOptions options;
   options.backing = std::move(backing);
   options.links = shows_links();
@@ -267,11 +296,12 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   options.device = device_of_mount(config_.mountpoint);
   options.attributes_changed = [this](NodeId node) { forget_attributes(node); };
   options.lifetime_set = [this](Fd path_fd) { reaper_->watch(std::move(path_fd)); };
-  auto files = FileSystem::create(store_, *memory_, std::move(options));
+  auto files = FileSystem::create(store_, memory_, std::move(options));
   if (!files) {
     return tl::unexpected(files.error());
   }
   files_.emplace(std::move(*files));
+  views_.start_at((state_.supervision.restarts + state_.supervision.upgrades + 1) << 32);
   control_.emplace(*files_, [this] { return status(); });
   executor_.emplace(kExecutorThreads);
   notifier_.emplace(1);
@@ -306,35 +336,127 @@ void Session::forget_attributes(NodeId node) {
   }));
 }
 
-int Session::next_request(fuse_buf& buffer) {
-  const int result = fuse_session_receive_buf(session_, &buffer);
-  if (result > 0) {
-    fuse_session_process_buf(session_, &buffer);
-  }
-  return result;
-}
-
 Result<void> Session::loop() {
   const StopSignals signals([this] {
     // Who tells the kernel of names may wait for requests that are yet to be answered here.
     notifier_->finish();
     mailbox_->post([this] { fuse_session_exit(session_); });
   });
-  fuse_buf buffer{};
+  if (takes_over_) {
+    if (auto taken = take_over(); !taken) {
+      return taken;
+    }
+  }
   int result = 0;
   while (!fuse_session_exited(session_)) {
-    result = next_request(buffer);
+    result = next_request();
     if (result < 0 && result != -EINTR && result != -EAGAIN) {
       break;
     }
     mailbox_->run_pending();
   }
   mailbox_->close();
-  free(buffer.mem);
   if (result < 0 && result != -EINTR && result != -EAGAIN) {
     return fail(-result, "reading from /dev/fuse");
   }
   spdlog::info("{} is unmounted; the arrays stay in {}", config_.mountpoint, store_.path());
+  return {};
+}
+
+// Requests are read into the state memory: one that has no answer, as FORGET, is never sent again,
+// and would be lost with the server that read it.
+int Session::next_request() {
+  state_.busy_since_ms = 0;
+  fuse_buf buffer{};
+  buffer.mem = state_.request;
+  const int result = fuse_session_receive_buf(session_, &buffer);
+  if (result > 0) {
+    state_.busy_since_ms = static_cast<std::uint64_t>(monotonic_ms());
+    process(std::span(state_.request, static_cast<size_t>(result)));
+  }
+  return result;
+}
+
+void Session::process(std::span<std::byte> request) {
+  fault_point("request: read");
+  fuse_buf buffer{};
+  buffer.mem = request.data();
+  buffer.size = request.size();
+  files_->journal().begin(protocol_.unique());
+  fuse_session_process_buf(session_, &buffer);
+  KernelProtocol::mark_done(request);
+  fault_point("request: done");
+  files_->journal().end();
+}
+
+void Session::call_for(std::uint64_t unique, Mailbox::Task task) {
+  mailbox_->post([this, unique, task = std::move(task)] {
+    files_->journal().begin(unique);
+    task();
+    files_->journal().end();
+  });
+}
+
+// What the kernel sends again, and what came in between.
+std::vector<std::vector<std::byte>> Session::read_again() {
+  std::vector<std::vector<std::byte>> requests;
+  std::vector<std::byte> buffer(kRequestBytes);
+  pollfd readable{device_, POLLIN, 0};
+  while (poll(&readable, 1, 0) == 1 && (readable.revents & POLLIN) != 0) {
+    const ssize_t got = read(device_, buffer.data(), buffer.size());
+    if (got <= 0) {
+      break;
+    }
+    requests.emplace_back(buffer.begin(), buffer.begin() + got);
+    const auto header = KernelProtocol::header_of(requests.back());
+    if (header.answered && !header.resent) {
+      break;  // those that are sent again come first
+    }
+  }
+  return requests;
+}
+
+Result<void> Session::take_over() {
+  // The predecessor may have died over a request that is never sent again.
+  const auto left = KernelProtocol::message_in(state_.request);
+  const auto left_header = KernelProtocol::header_of(left);
+  std::vector<std::byte> forgets;
+  if (!left.empty() && left_header.forgets) {
+    forgets.assign(left.begin(), left.end());
+    if (left_header.unique == state_.journal_unique) {
+      files_->settle(true);
+    }
+  }
+  if (auto asked = protocol_.request_resend(); !asked) {
+    return asked;
+  }
+  auto requests = read_again();
+  const auto unanswered = std::ranges::find_if(requests, [&](const auto& request) {
+    const auto header = KernelProtocol::header_of(request);
+    return header.resent && (header.unique & ~kResentBit) == state_.journal_unique;
+  });
+  files_->settle(unanswered != requests.end());
+  if (unanswered != requests.end()) {
+    // At once: what is known of its first attempt is forgotten when another request begins.
+    std::rotate(requests.begin(), unanswered, unanswered + 1);
+  } else if (!forgets.empty()) {
+    requests.insert(requests.begin(), std::move(forgets));
+  }
+  // Servers that crash one after the other do so over one of these.
+  constexpr std::uint32_t kTooManyCrashes = 4;
+  const bool refuse_all = state_.supervision.crashes >= kTooManyCrashes;
+  for (auto& request : requests) {
+    const auto header = KernelProtocol::header_of(request);
+    if (refuse_all && header.resent && header.answered) {
+      spdlog::error("request {:#x} is refused: servers crash over it", header.unique);
+      protocol_.refuse(header.unique, EIO);
+    } else {
+      state_.busy_since_ms = static_cast<std::uint64_t>(monotonic_ms());
+      protocol_.see(request);
+      process(request);
+    }
+  }
+  KernelProtocol::mark_done(state_.request);
   return {};
 }
 
@@ -368,6 +490,10 @@ MountStatus Session::status() {
   status.open_files = files_->state().open_files;
   status.uptime_seconds = time(nullptr) - files_->state().started_at;
   status.server_pid = getpid();
+  status.supervisor_pid = getppid() == state_.supervision.supervisor_pid ? getppid() : 0;
+  status.restarts = state_.supervision.restarts;
+  status.upgrades = state_.supervision.upgrades;
+  status.last_restart = state_.supervision.last_reason;
   return status;
 }
 

@@ -1,8 +1,8 @@
-// One mount being served: the parts of the daemon, put together, and its loop.
+// One server of a mount: the parts of the daemon, put together, and its loop.
 //
-// serve() mounts, answers requests on the calling thread until the mount is gone or a signal asks
-// to stop, and takes everything down again; serve_on() does the same on a device that somebody else
-// has mounted. The store stays.
+// serve() answers requests on the calling thread until the mount is gone or a signal asks to stop.
+// What must outlive this process is in the state memory and in the table of descriptors, which it
+// shares with the servers before and after it; a successor goes on where its predecessor died.
 #pragma once
 
 #include <fuse_lowlevel.h>
@@ -10,6 +10,8 @@
 #include <functional>
 #include <optional>
 #include <shm/error.hpp>
+#include <span>
+#include <vector>
 
 #include "control_tree.hpp"
 #include "executor.hpp"
@@ -17,6 +19,7 @@
 #include "kernel_protocol.hpp"
 #include "mailbox.hpp"
 #include "mount_config.hpp"
+#include "open_views.hpp"
 #include "reaper.hpp"
 #include "state_memory.hpp"
 #include "store.hpp"
@@ -25,21 +28,20 @@ namespace arrayfs {
 
 class Session {
  public:
-  Session(const MountConfig& config, Store store);
+  /// The references must outlive the session.
+  Session(const MountConfig& config, const Store& store, StateMemory& memory);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
 
-  /// Mounts and serves; `ready` is called once, when the mount can be used.
+  /// Mounts at the place of `config`; returns /dev/fuse of that mount.
   /// Errors: why the mount could not be made, in one line; nothing stays mounted.
-  [[nodiscard]] shm::Result<void> serve(const std::function<void()>& ready);
+  [[nodiscard]] static shm::Result<shm::posix::Fd> mount(const MountConfig& config);
 
-  /// Serves what arrives on `device`: /dev/fuse of a mount that is there already, whose first
-  /// request is INIT, or a socket that keeps the bounds of messages. Its end of file counts as the
-  /// mount's end. Unmounting is the business of who mounted.
-  /// Errors: as serve().
-  [[nodiscard]] shm::Result<void> serve_on(shm::posix::Fd device,
-                                           const std::function<void()>& ready);
+  /// Serves what arrives on `device`: /dev/fuse of a mount, or a socket that keeps the bounds of
+  /// messages. The first server calls `ready` when the mount can be used. Returns when the mount is
+  /// gone. Errors: what made serving impossible, in one line.
+  [[nodiscard]] shm::Result<void> serve(int device, const std::function<void()>& ready);
 
   // For the operation table.
   [[nodiscard]] FileSystem& files() { return *files_; }
@@ -48,6 +50,10 @@ class Session {
   [[nodiscard]] KernelProtocol& protocol() { return protocol_; }
   /// Runs `task` on the session's thread, soon. From any thread but that one.
   void call(Mailbox::Task task) { mailbox_->post(std::move(task)); }
+  /// The same for a task that goes on with the request of this number.
+  void call_for(std::uint64_t unique, Mailbox::Task task);
+  /// The views that programs have open.
+  [[nodiscard]] OpenViews& views() { return views_; }
   [[nodiscard]] bool show_control() const { return config_.show_control; }
   [[nodiscard]] bool shows_links() const { return config_.io == Io::kLink; }
   [[nodiscard]] MountStatus status();
@@ -55,21 +61,23 @@ class Session {
   void forget_name(NodeId parent, const std::string& name);
 
  private:
-  [[nodiscard]] shm::Result<void> start_fuse();
   [[nodiscard]] const char* plane() const;
-  [[nodiscard]] shm::Result<void> mount();
-  [[nodiscard]] shm::Result<void> serve_mounted(const std::function<void()>& ready);
+  [[nodiscard]] shm::Result<void> attach(int device);
   [[nodiscard]] shm::Result<void> negotiate();
   [[nodiscard]] shm::Result<void> choose_plane();
   [[nodiscard]] shm::Result<void> start_serving(std::optional<Backing> backing);
   [[nodiscard]] shm::Result<void> loop();
-  [[nodiscard]] int next_request(fuse_buf& buffer);
+  [[nodiscard]] int next_request();
+  void process(std::span<std::byte> request);
+  [[nodiscard]] shm::Result<void> take_over();
+  [[nodiscard]] std::vector<std::vector<std::byte>> read_again();
   void forget_attributes(NodeId node);
 
   const MountConfig& config_;
-  Store store_;
+  const Store& store_;
+  StateMemory& memory_;
+  State& state_;
   KernelProtocol protocol_;
-  std::optional<StateMemory> memory_;
   std::optional<FileSystem> files_;
   std::optional<ControlTree> control_;
   std::optional<Executor> executor_;
@@ -77,7 +85,10 @@ class Session {
       notifier_;  ///< waits for directory locks, whose holders may need executor_
   std::optional<Mailbox> mailbox_;
   std::optional<Reaper> reaper_;
+  OpenViews views_;
   fuse_session* session_ = nullptr;
+  int device_ = -1;          ///< borrowed
+  bool takes_over_ = false;  ///< a server before this one has served the mount
   std::string plane_reason_;
 };
 

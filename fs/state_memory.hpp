@@ -2,15 +2,23 @@
 //
 // Everything that a successor of this server must know and cannot derive from the store lies here,
 // as plain records without pointers. The region is reserved whole at the start and costs memory
-// only where it was written. Used by the session's thread alone.
+// only where it was written. The supervisor writes `Supervision`, all else is written by the
+// session's thread alone. Every change is one store, or is preceded by a record in the journal: a
+// server that dies between any two instructions leaves something that Journal::recover() mends.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <shm/error.hpp>
 #include <shm/posix.hpp>
+#include <string>
 
 namespace arrayfs {
+
+/// Counts the layouts of this file. A server takes over no memory of another layout.
+inline constexpr std::uint32_t kStateVersion = 1;
 
 /// Bits of Inode::flags.
 enum InodeFlag : std::uint32_t {
@@ -27,18 +35,24 @@ struct Inode {
   std::uint64_t lookups;         ///< references that the kernel holds
   std::uint64_t views;           ///< of those, the ones to views in the control tree
   std::uint64_t generation;      ///< of the slot: counts its uses
+  std::uint64_t users;           ///< open file descriptions; in the upper half, the writable ones
   std::int32_t fd;               ///< O_PATH; -1 while only the handle is kept
   std::int32_t backing_id;       ///< registered with the kernel; 0: none
-  std::uint32_t opens;           ///< open file descriptions
-  std::uint32_t writers;         ///< of those, the writable ones
-  std::uint32_t next;            ///< slot of the next in the same bucket, or of the next free one
+  std::uint32_t next;            ///< derived: next in the same bucket, or the next free slot
   std::uint32_t mode;            ///< file type, S_IFMT
   std::uint32_t flags;           ///< InodeFlag
   std::uint64_t promised_bytes;  ///< size up to which every page was seen to be reserved
   std::uint32_t handle_type;
   std::uint32_t handle_bytes;  ///< used of `handle`; 0: the store has no handles
   std::uint8_t handle[24];     ///< name_to_handle_at
+
+  [[nodiscard]] std::uint32_t opens() const { return static_cast<std::uint32_t>(users); }
+  [[nodiscard]] std::uint32_t writers() const { return static_cast<std::uint32_t>(users >> 32); }
 };
+/// What one more open file description adds to Inode::users.
+[[nodiscard]] constexpr std::uint64_t user_count(bool writable) {
+  return writable ? (1ULL << 32) + 1 : 1;
+}
 
 /// A file that was renamed a moment ago.
 struct RecentRename {
@@ -61,37 +75,117 @@ struct SecondLookup {
   std::int64_t expires_ms;     ///< CLOCK_MONOTONIC; 0: the record is free
 };
 
-struct State {
-  std::uint32_t used_slots;              ///< slots below it were in use at some time
-  std::uint32_t free_slot;               ///< head of the free list; 0: empty
-  std::uint64_t nodes;                   ///< slots in use
-  std::uint64_t open_files;              ///< sum of `opens`
-  std::int64_t started_at;               ///< seconds since the epoch
-  std::int64_t second_lookups_until_ms;  ///< the last of them expires; 0: there are none
-  SecondLookup second_lookups[64];
-  std::uint64_t renames;  ///< ever; the last ones are in recent_renames, by number modulo its size
-  RecentRename recent_renames[64];
+/// What a descriptor of the table that all servers share is for.
+enum class FdUse : std::uint32_t {
+  kNone,       ///< closed, or of the present server alone
+  kMount,      ///< the device, this memory, the store
+  kNode,       ///< Inode::fd of the slot `owner`
+  kFile,       ///< an open file of the cached plane
+  kDirectory,  ///< an open directory
 };
-static_assert(sizeof(State) % alignof(Inode) == 0);
+struct FdRecord {
+  std::uint32_t use;    ///< FdUse
+  std::uint32_t owner;  ///< slot of a node; of others the stamp of the handle
+};
+
+/// One change of a 64-bit word of this memory, or a descriptor that was opened.
+struct JournalEntry {
+  std::uint64_t offset;  ///< of the word, bytes from the start of the memory; 0: a descriptor
+  std::uint64_t before;
+  std::uint64_t after;  ///< of a descriptor: its handle
+};
+
+/// What a request is about to do to the store, so that it can be told whether it did.
+struct Intent {
+  std::uint64_t source_ino;  ///< of what is to lose its name; 0: nothing is there
+  std::uint64_t target_ino;  ///< of what has the name that is to be given; 0: nothing
+};
+
+/// The supervisor's part, written by it before it starts a server.
+struct Supervision {
+  pid_t supervisor_pid;
+  pid_t server_pid;
+  std::uint64_t restarts;  ///< servers that were replaced
+  std::uint64_t upgrades;  ///< supervisors that were replaced by a newer program
+  std::uint32_t crashes;   ///< one after the other, each soon after its start
+  std::uint32_t serving;   ///< set by the server once the mount can be used
+  char last_reason[96];    ///< why the last server was replaced; empty while none was
+};
+
+inline constexpr std::uint32_t kMaxFds = 1U << 20;
+inline constexpr std::uint32_t kJournalEntries = 8192;
+inline constexpr std::uint32_t kSecondLookups = 64;
+inline constexpr std::uint32_t kRecentRenames = 64;
+/// More than libfuse ever reads at once: 256 pages and a header.
+inline constexpr std::size_t kRequestBytes = (1U << 20) + 8192;
+
+struct State {
+  std::uint64_t magic;
+  std::uint32_t version;  ///< kStateVersion of who made it
+  std::uint32_t max_inodes;
+  std::int32_t memory_fd;
+  std::int32_t device_fd;
+  std::int32_t store_fds[3];  ///< Store::descriptors()
+  std::uint32_t config_bytes;
+  char config[65536];  ///< MountConfig as JSON
+
+  Supervision supervision;
+
+  std::uint32_t init_bytes;     ///< of `init`; 0: the kernel has not spoken yet
+  std::uint32_t init_answered;  ///< 1 once the kernel has the answer
+  std::byte init[256];          ///< the INIT request
+  std::int64_t started_at;      ///< of the mount, seconds since the epoch
+  std::uint64_t busy_since_ms;  ///< CLOCK_MONOTONIC, when the work at hand began; 0: none
+
+  std::uint32_t used_slots;       ///< slots below it were in use at some time
+  std::uint32_t free_slot;        ///< derived: head of the free list; 0: empty
+  std::uint64_t nodes;            ///< derived: slots in use
+  std::uint64_t open_files;       ///< derived: sum of Inode::opens()
+  std::uint32_t pending_backing;  ///< slot for which a backing id is being registered; 0: none
+  std::int32_t last_backing_id;   ///< the last that the kernel gave
+
+  std::int64_t second_lookups_until_ms;  ///< the last of them expires; 0: there are none
+  SecondLookup second_lookups[kSecondLookups];
+  std::uint64_t renames;  ///< ever; the last ones are in recent_renames, by number modulo its size
+  RecentRename recent_renames[kRecentRenames];
+
+  std::uint64_t
+      journal_unique;  ///< the request to which the entries and the intent belong; 0: none
+  std::uint32_t journal_used;
+  std::uint32_t journal_intends;  ///< whether `intent` is set
+  Intent intent;
+  JournalEntry journal[kJournalEntries];
+
+  std::uint32_t fd_stamp;  ///< of the last handle
+  std::uint32_t used_fds;  ///< descriptors below it were in use at some time
+  FdRecord fds[kMaxFds];
+
+  alignas(4096) std::byte request[kRequestBytes];  ///< what was read last and is not done yet
+};
 
 class StateMemory {
  public:
   /// Reserves room for `max_inodes` records. Errors: those of memfd_create(2) and mmap(2).
   [[nodiscard]] static shm::Result<StateMemory> create(std::uint32_t max_inodes);
+  /// Maps the memory that another program made. Errors: EPROTO when its layout is another.
+  [[nodiscard]] static shm::Result<StateMemory> adopt(shm::posix::Fd fd);
 
+  [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] State& state() const { return *reinterpret_cast<State*>(mapping_.data()); }
   /// The records by slot; slot 0 is never used, slot 1 is the root.
   [[nodiscard]] Inode* inodes() const {
     return reinterpret_cast<Inode*>(mapping_.data() + sizeof(State));
   }
-  [[nodiscard]] std::uint32_t max_inodes() const { return max_inodes_; }
+  [[nodiscard]] std::uint32_t max_inodes() const { return state().max_inodes; }
 
  private:
   StateMemory() = default;
 
   shm::posix::Fd fd_;
   shm::posix::Mapping mapping_;
-  std::uint32_t max_inodes_ = 0;
 };
+
+/// CLOCK_MONOTONIC, which outlives every process.
+[[nodiscard]] std::int64_t monotonic_ms();
 
 }  // namespace arrayfs

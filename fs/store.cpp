@@ -213,17 +213,38 @@ Result<Store> Store::open(const MountConfig& config) {
   }
   store.root_ = std::move(*root);
   store.adopted_ = given || had_arrays;
-  store.has_size_ = given || tmpfs;
-  store.is_private_ = !given;
-  store.xattr_prefix_ = probe_xattr_prefix(store.private_.get());
-
-  struct statfs fs {};
-  if (fstatfs(store.base_.get(), &fs) == 0 && fs.f_type == OVERLAYFS_SUPER_MAGIC) {
-    store.stack_depth_ = 2;
-  }
-  store.description_ =
-      tmpfs ? "private tmpfs, huge=" + huge_page_option(store.path_) : "directory " + store.path_;
+  store.describe(config);
   return store;
+}
+
+Result<Store> Store::adopt(const MountConfig& config, std::array<int, 3> descriptors) {
+  for (const int fd : descriptors) {
+    if (auto st = shm::posix::stat_fd(fd); !st) {
+      return tl::unexpected(st.error());
+    }
+  }
+  Store store;
+  store.path_ = directory(config);
+  store.base_ = Fd(descriptors[0]);
+  store.root_ = Fd(descriptors[1]);
+  store.private_ = Fd(descriptors[2]);
+  store.adopted_ = true;
+  store.describe(config);
+  return store;
+}
+
+// Everything that follows from where the store is.
+void Store::describe(const MountConfig& config) {
+  const bool given = !config.store_dir.empty();
+  const bool tmpfs = !given && geteuid() == 0;
+  has_size_ = given || tmpfs;
+  is_private_ = !given;
+  xattr_prefix_ = probe_xattr_prefix(private_.get());
+  struct statfs fs {};
+  if (fstatfs(base_.get(), &fs) == 0 && fs.f_type == OVERLAYFS_SUPER_MAGIC) {
+    stack_depth_ = 2;
+  }
+  description_ = tmpfs ? "private tmpfs, huge=" + huge_page_option(path_) : "directory " + path_;
 }
 
 Result<void> Store::discard(const MountConfig& config) {

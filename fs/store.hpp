@@ -9,6 +9,7 @@
 
 #include <sys/statvfs.h>
 
+#include <array>
 #include <cstdint>
 #include <shm/error.hpp>
 #include <shm/posix.hpp>
@@ -23,6 +24,17 @@ class Store {
   /// Makes or adopts the store that `config` names and locks it.
   /// Errors: EBUSY when another daemon holds it, EPERM, those of mount(2) and mkdir(2).
   [[nodiscard]] static shm::Result<Store> open(const MountConfig& config);
+
+  /// The store behind the descriptors() of another program's, which holds the lock with them.
+  [[nodiscard]] static shm::Result<Store> adopt(const MountConfig& config,
+                                                std::array<int, 3> descriptors);
+  /// Nothing: what is assigned to a store that is to let go of its lock.
+  [[nodiscard]] static Store none() { return {}; }
+  /// What the store is reached by: its directory, which holds the lock, the root of the arrays, and
+  /// the private directory.
+  [[nodiscard]] std::array<int, 3> descriptors() const {
+    return {base_.get(), root_.get(), private_.get()};
+  }
 
   /// Frees the arrays of the store that `config` names: unmounts the tmpfs or removes the
   /// directory. Of a `--store` directory nothing is removed. Live mappings keep their pages.
@@ -52,6 +64,7 @@ class Store {
 
  private:
   Store() = default;
+  void describe(const MountConfig& config);
 
   shm::posix::Fd base_;  ///< holds the lock
   shm::posix::Fd root_;

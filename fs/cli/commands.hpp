@@ -13,6 +13,8 @@ namespace arrayfs {
 using Action = std::function<shm::Result<void>()>;
 
 void add_mount_command(CLI::App& app, Action& action);
+void add_resume_command(CLI::App& app, Action& action);
+void add_upgrade_command(CLI::App& app, Action& action);
 void add_umount_command(CLI::App& app, Action& action);
 void add_create_command(CLI::App& app, Action& action);
 void add_ls_command(CLI::App& app, Action& action);

@@ -39,7 +39,9 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     arrayfs::Action action;
     arrayfs::add_mount_command(app, action);
+    arrayfs::add_resume_command(app, action);
     arrayfs::add_umount_command(app, action);
+    arrayfs::add_upgrade_command(app, action);
     arrayfs::add_create_command(app, action);
     arrayfs::add_ls_command(app, action);
     arrayfs::add_info_command(app, action);

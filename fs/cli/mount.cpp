@@ -1,5 +1,7 @@
-// `arrayfs mount`: checks, becomes a daemon, and returns when the mount can be used.
+// `arrayfs mount`: checks, becomes a daemon, and returns when the mount can be used. The daemon is
+// a supervisor and, one after the other, the servers that it starts.
 #include <fcntl.h>
+#include <poll.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/sinks/syslog_sink.h>
@@ -10,12 +12,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
+#include <optional>
 
 #include "../mount_point.hpp"
 #include "../session.hpp"
 #include "../store.hpp"
+#include "../supervisor.hpp"
 #include "commands.hpp"
 
 namespace arrayfs {
@@ -64,24 +71,88 @@ Result<void> set_up_log(const MountConfig& config) {
   return {};
 }
 
-Result<void> serve(const MountConfig& config, const std::function<void()>& ready) {
-  if (auto log = set_up_log(config); !log) {
-    return log;
-  }
+constexpr std::uint32_t kMaxInodes = 1U << 24;
+
+// What a mount consists of, apart from the server: it stays when servers come and go.
+struct Mounted {
+  MountConfig config;
+  Store store;
+  StateMemory memory;
+  Fd device;
+};
+
+Result<Mounted> set_up(const MountConfig& config) {
   auto store = Store::open(config);
   if (!store) {
     return tl::unexpected(store.error());
   }
+  auto memory = StateMemory::create(kMaxInodes);
+  if (!memory) {
+    return tl::unexpected(memory.error());
+  }
   const bool adopted = store->adopted();
-  Result<void> served;
-  {
-    Session session(config, std::move(*store));
-    served = session.serve(ready);
+  auto device = Session::mount(config);
+  if (!device) {
+    if (!adopted) {
+      static_cast<void>(Store::discard(config));  // nothing was put into it yet
+    }
+    return tl::unexpected(device.error());
   }
-  if (!served && !adopted) {
-    static_cast<void>(Store::discard(config));  // nothing was put into it yet
+  Mounted mounted{config, std::move(*store), std::move(*memory), std::move(*device)};
+  State& state = mounted.memory.state();
+  for (const int fd : {mounted.memory.fd(), mounted.device.get()}) {
+    KeptFds::keep_mount(state, fd);
   }
-  return served;
+  for (const int fd : mounted.store.descriptors()) {
+    KeptFds::keep_mount(state, fd);
+  }
+  state.device_fd = mounted.device.get();
+  std::ranges::copy(mounted.store.descriptors(), state.store_fds);
+  const std::string json = to_json(config);
+  if (json.size() > sizeof state.config) {
+    return fail(ENAMETOOLONG, "mount point, store and log file: give shorter paths");
+  }
+  state.config_bytes = static_cast<std::uint32_t>(json.size());
+  std::ranges::copy(json, state.config);
+  return mounted;
+}
+
+// Tells the command that waits for the mount: nullopt once it can be used, or why it cannot.
+using Tell = std::function<void(const std::optional<shm::Error>&)>;
+
+// Runs in each server process.
+int serve_once(Mounted& mounted, const Tell& tell) {
+  if (mounted.memory.state().supervision.serving != 0) {
+    KeptFds::close_unknown(mounted.memory);
+  }
+  auto served = set_up_log(mounted.config);
+  if (served) {
+    Session session(mounted.config, mounted.store, mounted.memory);
+    served = session.serve(mounted.device.get(), [&] { tell(std::nullopt); });
+  }
+  if (!served && mounted.memory.state().supervision.serving == 0) {
+    tell(served.error());
+  } else if (!served) {
+    spdlog::error("{}", shm::to_string(served.error()));
+  }
+  spdlog::shutdown();
+  return served ? 0 : 1;
+}
+
+// Supervises servers until the mount is gone; true unless none of them ever came to serve.
+bool supervise(Mounted& mounted, const Tell& tell) {
+  const auto end = Supervisor(mounted.memory).run([&] { return serve_once(mounted, tell); });
+  pollfd connection{mounted.device.get(), 0, 0};
+  const bool connected = poll(&connection, 1, 0) == 0;  // POLLERR after an unmount
+  if (connected && is_mountpoint(mounted.config.mountpoint)) {
+    static_cast<void>(unmount(mounted.config.mountpoint, true));
+  }
+  if (end == Supervisor::End::kFailed && !mounted.store.adopted()) {
+    const MountConfig config = mounted.config;
+    mounted.store = Store::none();  // lets go of the lock
+    static_cast<void>(Store::discard(config));
+  }
+  return end != Supervisor::End::kFailed;
 }
 
 // What the daemon tells the command that started it, in one message: 0, or an errno and a line.
@@ -149,17 +220,49 @@ Result<void> run_daemon(const MountConfig& config) {
   }
   reading.reset();
   leave_caller(writing);
-  const auto served = serve(config, [&] {
-    tell(writing.get(), 0, {});
+  const Tell report = [&](const std::optional<shm::Error>& error) {
+    tell(writing.get(), error ? error->code : 0, error ? error->context : std::string());
     writing.reset();
-  });
-  if (!served && writing.valid()) {
-    tell(writing.get(), served.error().code, served.error().context);
-  } else if (!served) {
-    spdlog::error("{}", shm::to_string(served.error()));
+  };
+  auto mounted = set_up(config);
+  if (!mounted) {
+    report(mounted.error());
+    _exit(1);
   }
-  spdlog::shutdown();
-  _exit(served ? 0 : 1);
+  _exit(supervise(*mounted, report) ? 0 : 1);
+}
+
+Result<void> run_in_foreground(const MountConfig& config) {
+  auto mounted = set_up(config);
+  if (!mounted) {
+    return tl::unexpected(mounted.error());
+  }
+  const Tell report = [](const std::optional<shm::Error>& error) {
+    if (error) {
+      std::fprintf(stderr, "arrayfs: %s\n", shm::to_string(*error).c_str());
+    }
+  };
+  std::exit(supervise(*mounted, report) ? 0 : 1);
+}
+
+// The program that takes over from an older one, in its process and with its descriptors.
+Result<void> resume(int memory_fd) {
+  auto memory = StateMemory::adopt(Fd(memory_fd));
+  if (!memory) {
+    return tl::unexpected(memory.error());
+  }
+  State& state = memory->state();
+  KeptFds::pass_through_exec(state, false);
+  auto config = config_from_json(std::string_view(state.config, state.config_bytes));
+  if (!config) {
+    return tl::unexpected(config.error());
+  }
+  auto store = Store::adopt(*config, {state.store_fds[0], state.store_fds[1], state.store_fds[2]});
+  if (!store) {
+    return tl::unexpected(store.error());
+  }
+  Mounted mounted{std::move(*config), std::move(*store), std::move(*memory), Fd(state.device_fd)};
+  std::exit(supervise(mounted, [](const std::optional<shm::Error>&) {}) ? 0 : 1);
 }
 
 Result<void> mount_command(MountArguments& arguments) {
@@ -181,10 +284,20 @@ Result<void> mount_command(MountArguments& arguments) {
   if (auto valid = validate(config); !valid) {
     return valid;
   }
-  return config.foreground ? serve(config, [] {}) : run_daemon(config);
+  if (!config.log_file.empty()) {
+    config.log_file = std::filesystem::absolute(config.log_file);  // the daemon works elsewhere
+  }
+  return config.foreground ? run_in_foreground(config) : run_daemon(config);
 }
 
 }  // namespace
+
+void add_resume_command(CLI::App& app, Action& action) {
+  auto memory_fd = std::make_shared<int>(-1);
+  CLI::App* command = app.add_subcommand("resume", "")->group("");  // for `arrayfs upgrade` alone
+  command->add_option("MEMORY", *memory_fd)->required();
+  command->callback([memory_fd, &action] { action = [memory_fd] { return resume(*memory_fd); }; });
+}
 
 void add_mount_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<MountArguments>();

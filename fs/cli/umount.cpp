@@ -76,9 +76,12 @@ Result<void> umount_command(const UmountArguments& arguments) {
   if (const auto lines = read_status(mountpoint)) {
     status.insert(lines->begin(), lines->end());
   }
+  // The supervisor is the last to go; a server whose supervisor was killed goes alone.
+  const std::string& pid =
+      status["supervisor_pid"] == "killed" ? status["server_pid"] : status["supervisor_pid"];
   Fd daemon;
-  if (!status["server_pid"].empty()) {
-    daemon = Fd(static_cast<int>(syscall(SYS_pidfd_open, std::stoi(status["server_pid"]), 0)));
+  if (!pid.empty()) {
+    daemon = Fd(static_cast<int>(syscall(SYS_pidfd_open, std::stoi(pid), 0)));
   }
   // A mount whose daemon is dead can always be taken away lazily.
   if (auto gone = take_away(mountpoint, arguments.lazy || status.empty()); !gone) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "../state_memory.hpp"
 #include "../text.hpp"
 #include "formats.hpp"
 
@@ -68,13 +69,21 @@ class Status final : public Report {
         "open_files: {}\n"
         "kernel_nodes: {}\n"
         "uptime: {}\n"
-        "server_pid: {}\n",
+        "server_pid: {}\n"
+        "supervisor_pid: {}\n"
+        "restarts: {}\n"
+        "last_restart: {}\n"
+        "upgrades: {}\n"
+        "state_version: {}\n",
         status.version, printable(status.mountpoint), printable(status.name), status.plane,
         status.plane_reason, printable(status.store_description), printable(status.store_path),
         status.capacity_bytes, status.used_bytes, status.free_bytes, human_bytes(status.used_bytes),
         human_bytes(status.capacity_bytes), status.sparse ? "off (--sparse)" : "on",
         status.nameless_files, status.nameless_bytes, counts.arrays, counts.files,
-        status.open_files, status.nodes, human_duration(status.uptime_seconds), status.server_pid);
+        status.open_files, status.nodes, human_duration(status.uptime_seconds), status.server_pid,
+        status.supervisor_pid != 0 ? std::to_string(status.supervisor_pid) : "killed",
+        status.restarts, status.last_restart.empty() ? "-" : status.last_restart, status.upgrades,
+        kStateVersion);
   }
 };
 

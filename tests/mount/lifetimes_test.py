@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from support.mapper import Mapper
-from support.mount import PLANE, Mount, ended, wait_until
+from support.mount import PLANE, Mount, wait_until
 
 TTL, OWNER = "user.array.ttl", "user.array.owner_pid"
 
@@ -55,11 +54,6 @@ class Lifetimes(unittest.TestCase):
     def assert_goes(self, path: Path):
         wait_until(lambda: not path.exists(), f"{path.name} is removed")
         self.assertNotIn(path.name, os.listdir(path.parent))
-
-    def kill_daemon(self):
-        pid = self.mount.status()["server_pid"]
-        os.kill(int(pid), signal.SIGKILL)
-        wait_until(lambda: ended(pid), "the daemon is dead")
 
     def test_ttl(self):
         used = self.used()
@@ -164,7 +158,7 @@ class Lifetimes(unittest.TestCase):
             self.assert_goes(self.path)
 
     def test_a_restart_in_between(self):
-        for stop in (self.mount.umount, self.kill_daemon):
+        for stop in (self.mount.umount, self.mount.kill):
             with self.subTest(stop.__name__), Owner() as owner:
                 by_ttl, by_owner, kept = self.new("ttl.npy"), self.new("owner.npy"), self.new("kept.npy")
                 os.setxattr(by_ttl, TTL, b"1")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.mount import PLANE, Mount, ended, mounts, run, wait_until
+from support.mount import PLANE, Mount, mounts, run, wait_until
 
 XATTRS = ("user.note", "user.array.dtype", "user.array.shape", "user.array.sealed", "user.array.owner_pid",
           "user.array.version")
@@ -69,11 +69,6 @@ class Restart(unittest.TestCase):
         root = self.mount.path
         return {str(path.relative_to(root)): picture(path) for path in (root, *sorted(root.rglob("*")))}
 
-    def kill_daemon(self):
-        pid = self.mount.status()["server_pid"]
-        os.kill(int(pid), signal.SIGKILL)
-        wait_until(lambda: ended(pid), "the daemon is dead")
-
     def assert_the_same_after(self, stop):
         before = self.pictures()
         self.assertEqual(before["a.npy"]["xattrs"]["user.array.version"], b"3")
@@ -92,26 +87,25 @@ class Restart(unittest.TestCase):
         self.assert_the_same_after(self.mount.umount)
 
     def test_kill_and_mount(self):
-        self.assert_the_same_after(self.kill_daemon)
+        self.assert_the_same_after(self.mount.kill)
 
     def test_kill_umount_and_mount(self):
         def stop():
-            self.kill_daemon()
+            self.mount.kill()
             self.mount.umount()
         self.assert_the_same_after(stop)
 
     def test_kill_again_and_again(self):
         def stop():
             for _ in range(3):
-                self.kill_daemon()
+                self.mount.kill()
                 self.mount.mount()
-            self.kill_daemon()
+            self.mount.kill()
         self.assert_the_same_after(stop)
 
     def test_a_signal_while_many_overwrite(self):
         program = ("import sys, numpy as np\nwhile True:\n    try: np.save(sys.argv[1], np.ones(10))\n"
                    "    except OSError: pass")
-        pid = self.mount.status()["server_pid"]
         shared = self.mount.path / "shared.npy"
         np.save(shared, np.ones(10))
         writers = [subprocess.Popen([sys.executable, "-c", program, str(shared)], stderr=subprocess.DEVNULL, cwd="/")
@@ -119,8 +113,7 @@ class Restart(unittest.TestCase):
         try:
             inode = shared.stat().st_ino
             wait_until(lambda: shared.stat().st_ino > inode + 100, "they overwrite")
-            os.kill(int(pid), signal.SIGTERM)
-            wait_until(lambda: ended(pid), "the daemon ends")
+            self.mount.stop(signal.SIGTERM)
             self.assertNotIn(str(self.mount.path), mounts())
         finally:
             for writer in writers:
@@ -130,7 +123,7 @@ class Restart(unittest.TestCase):
         self.mount.mount()
 
     def test_nothing_is_in_use_after_a_restart(self):
-        self.kill_daemon()
+        self.mount.kill()
         self.mount.mount()
         status = self.mount.status()
         self.assertEqual((status["open_files"], status["nameless_files"]), ("0", "0"))
@@ -141,7 +134,7 @@ class Restart(unittest.TestCase):
         with path.open("rb"):
             np.save(path, np.ones(3, "u1"))
             self.assertGreater(int(self.mount.status()["used_bytes"]), 10 << 20)
-            self.kill_daemon()
+            self.mount.kill()
         self.mount.mount()
         wait_until(lambda: int(self.mount.status()["used_bytes"]) < 10 << 20, "the old version is freed")
 
@@ -155,7 +148,7 @@ class Restart(unittest.TestCase):
 
     def test_discard_after_umount_and_after_a_kill(self):
         store = Path(self.mount.status()["store_path"])
-        for stop in (self.kill_daemon, self.kill_daemon):
+        for stop in (self.mount.kill, self.mount.kill):
             stop()
             self.mount.umount("--discard")
             self.assertFalse(store.exists())

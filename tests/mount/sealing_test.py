@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from support.mapper import Mapper
-from support.mount import BINARY, PLANE, Mount, ended, run, wait_until
+from support.mount import BINARY, PLANE, Mount, run, wait_until
 from support.peer import Peer
 
 SEALED = "user.array.sealed"
@@ -149,9 +149,7 @@ class Sealing(unittest.TestCase):
         self.mount.umount()
         self.mount.mount()
         self.assert_immutable()
-        pid = self.mount.status()["server_pid"]
-        os.kill(int(pid), signal.SIGKILL)
-        wait_until(lambda: ended(pid), "the daemon is dead")
+        self.mount.kill()
         self.mount.mount()
         self.assert_immutable()
 

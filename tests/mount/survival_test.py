@@ -16,7 +16,7 @@ class Survival(unittest.TestCase):
     def setUp(self):
         self.mount = self.enterContext(Mount(PLANE, size="64M"))
         self.path = self.mount.path / "a.npy"
-        self.pid = self.mount.status()["server_pid"]
+        self.pid = self.mount.status()["supervisor_pid"]
         np.save(self.path, np.arange(1000.0))
 
     def test_umount_keeps_the_arrays(self):
@@ -58,13 +58,12 @@ class Survival(unittest.TestCase):
 
     def test_killed_daemon(self):
         with Peer(self.path) as peer:
-            os.kill(int(self.pid), signal.SIGKILL)
-            wait_until(lambda: ended(self.pid), "the daemon is dead")
+            self.mount.kill()
             if PLANE == "passthrough":
                 peer.do("a[0] = 500; a[999] += 1")
                 self.assertEqual(peer.ask("a.sum()"), "500001.0")
             self.mount.mount()
-            self.assertNotEqual(self.mount.status()["server_pid"], self.pid)
+            self.assertNotEqual(self.mount.status()["supervisor_pid"], self.pid)
             if PLANE == "passthrough":
                 self.assertEqual(np.load(self.path).sum(), 500_001)
                 again = np.load(self.path, mmap_mode="r+")
@@ -74,9 +73,59 @@ class Survival(unittest.TestCase):
             else:
                 self.assertEqual(np.load(self.path).sum(), 499_500)
 
+    def test_killed_server(self):
+        """It is replaced, and programs notice nothing: not even one that has a file open on the cached plane."""
+        raw = self.mount.path / "raw"
+        with Peer(self.path) as peer, raw.open("wb+", buffering=0) as file, os.scandir(self.mount.path) as entries:
+            for death, number in enumerate((signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGSTOP), 1):
+                os.kill(int(self.mount.status()["server_pid"]), number)
+                file.write(b"x")
+                peer.do(f"a[0] = {death}")
+                self.assertEqual(np.load(self.path)[0], death)
+                self.assertEqual(raw.stat().st_size, death)
+            self.assertEqual(sorted(entry.name for entry in entries), ["a.npy", "raw"])
+            status = self.mount.status()
+            self.assertEqual((status["restarts"], status["supervisor_pid"]), ("4", self.pid))
+            self.assertIn("stopped", status["last_restart"])
+        raw.unlink()
+        self.assertEqual(self.mount.status()["open_files"], "0")
+
+    def test_killed_supervisor(self):
+        """The server goes on alone, until it ends too."""
+        with Peer(self.path) as peer:
+            os.kill(int(self.pid), signal.SIGKILL)
+            wait_until(lambda: self.mount.status()["supervisor_pid"] == "killed", "it is noticed")
+            np.save(self.mount.path / "b.npy", np.eye(2))
+            server = self.mount.status()["server_pid"]
+            os.kill(int(server), signal.SIGKILL)
+            wait_until(lambda: ended(server), "the server is dead")
+            if PLANE == "passthrough":
+                self.assertEqual(peer.ask("a.sum()"), "499500.0")
+            self.mount.mount()
+            self.assertEqual(np.load(self.mount.path / "b.npy").sum(), 2)
+
+    def test_a_view_goes_on_under_another_server(self):
+        with (self.mount.path / ".arrayfs/info/a.npy").open("rb", buffering=0) as view:
+            first = view.read(10)
+            os.kill(int(self.mount.status()["server_pid"]), signal.SIGKILL)
+            self.assertIn(b"(1000,)", first + view.read())
+
+    def test_upgrade(self):
+        with Peer(self.path) as peer:
+            before = self.mount.status()
+            done = run(BINARY, "upgrade", str(self.mount.path))
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("is served by version", done.stdout)
+            status = self.mount.status()
+            self.assertEqual((status["upgrades"], status["supervisor_pid"]), ("1", self.pid))
+            self.assertNotEqual(status["server_pid"], before["server_pid"])
+            peer.do("a[0] = 1")
+            self.assertEqual(np.load(self.path)[0], 1)
+        refused = run(BINARY, "upgrade", "/")
+        self.assertEqual((refused.returncode, len(refused.stderr.splitlines())), (1, 1))
+
     def test_killed_daemon_then_umount(self):
-        os.kill(int(self.pid), signal.SIGKILL)
-        wait_until(lambda: ended(self.pid), "the daemon is dead")
+        self.mount.kill()
         self.mount.umount()
         self.assertNotIn(str(self.mount.path), mounts())
         self.mount.mount()
@@ -84,9 +133,7 @@ class Survival(unittest.TestCase):
 
     def test_signals_stop_it_cleanly(self):
         for stop in (signal.SIGTERM, signal.SIGINT):
-            pid = self.mount.status()["server_pid"]
-            os.kill(int(pid), stop)
-            wait_until(lambda pid=pid: ended(pid), "the daemon ends")
+            self.mount.stop(stop)
             self.assertNotIn(str(self.mount.path), mounts())
             self.mount.mount()
             self.assertEqual(np.load(self.path).sum(), 499_500)
@@ -104,7 +151,7 @@ class Survival(unittest.TestCase):
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
         wait_until(lambda: str(self.mount.path) in mounts(), "mounted")
-        self.assertEqual(self.mount.status()["server_pid"], str(server.pid))
+        self.assertEqual(self.mount.status()["supervisor_pid"], str(server.pid))
         self.assertEqual(np.load(self.path).sum(), 499_500)
         server.send_signal(signal.SIGINT)
         self.assertEqual((server.wait(60), str(self.mount.path) in mounts()), (0, False))

@@ -8,6 +8,7 @@ are polled until a deadline, and every command has a timeout.
 import ctypes
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -103,6 +104,19 @@ class Mount:
 
     def umount(self, *options: str) -> None:
         arrayfs("umount", str(self.path), *options)
+
+    def kill(self) -> None:
+        """Ends the supervisor and the server as kill -9 does, and returns when they are gone."""
+        status = self.status()
+        for pid in (status["supervisor_pid"], status["server_pid"]):
+            os.kill(int(pid), signal.SIGKILL)
+            wait_until(lambda pid=pid: ended(pid), "it is dead")
+
+    def stop(self, number: int) -> None:
+        """Asks the daemon to end by a signal, and returns when it did."""
+        pid = self.status()["supervisor_pid"]
+        os.kill(int(pid), number)
+        wait_until(lambda: ended(pid), "the daemon ends")
 
     def abort(self) -> None:
         """Breaks off every request in flight and detaches, so that a process stuck in the mount returns."""

@@ -257,14 +257,14 @@ TEST_P(FileSystemTest, OpensAndReleases) {
   const size_t descriptors = open_descriptors();
   const OpenFile file = must(open(node, O_RDWR));
   EXPECT_EQ(files().state().open_files, 1U);
-  EXPECT_EQ((*files().find(node))->writers, 1U);
+  EXPECT_EQ((*files().find(node))->writers(), 1U);
   if (GetParam() == Plane::kPassthrough) {
     EXPECT_EQ(file.backing_id, 1);
     EXPECT_EQ(open_descriptors(), descriptors);
   } else {
     EXPECT_EQ(file.backing_id, 0);
     char bytes[5];
-    EXPECT_EQ(pread(FileSystem::data_fd(file.handle), bytes, 5, 0), 5);
+    EXPECT_EQ(pread(files().data_fd(file.handle), bytes, 5, 0), 5);
   }
   files().release(node, file.handle, O_RDWR);
   EXPECT_EQ(files().state().open_files, 0U);

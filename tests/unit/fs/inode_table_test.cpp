@@ -24,10 +24,13 @@ using shm::posix::Fd;
 class InodeTableTest : public testing::Test {
  protected:
   explicit InodeTableTest(std::uint32_t max_inodes = 1U << 18)
-      : memory_(must(StateMemory::create(max_inodes))), table_(make()) {}
+      : memory_(must(StateMemory::create(max_inodes))),
+        journal_(memory_),
+        kept_(memory_, journal_),
+        table_(make()) {}
 
   InodeTable make() {
-    return must(InodeTable::create(memory_, store_.get().root_fd(),
+    return must(InodeTable::create(memory_, journal_, kept_, store_.get().root_fd(),
                                    [this](std::int32_t id) { released_.push_back(id); }));
   }
 
@@ -50,6 +53,8 @@ class InodeTableTest : public testing::Test {
 
   TestStore store_;
   StateMemory memory_;
+  Journal journal_;
+  KeptFds kept_;
   std::vector<std::int32_t> released_;
   InodeTable table_;
 };
@@ -147,8 +152,8 @@ TEST_F(InodeTableTest, ASlotStartsClean) {
   const Inode& inode = **table_.find(second);
   EXPECT_EQ(inode.flags, 0U);
   EXPECT_EQ(inode.promised_bytes, 0U);
-  EXPECT_EQ(inode.opens, 0U);
-  EXPECT_EQ(inode.writers, 0U);
+  EXPECT_EQ(inode.opens(), 0U);
+  EXPECT_EQ(inode.writers(), 0U);
   EXPECT_EQ(inode.backing_id, 0);
 }
 
@@ -157,12 +162,12 @@ TEST_F(InodeTableTest, CountsOpensAndWriters) {
   table_.opened(node, true);
   table_.opened(node, false);
   const Inode& inode = **table_.find(node);
-  EXPECT_EQ(inode.opens, 2U);
-  EXPECT_EQ(inode.writers, 1U);
+  EXPECT_EQ(inode.opens(), 2U);
+  EXPECT_EQ(inode.writers(), 1U);
   EXPECT_EQ(table_.state().open_files, 2U);
   table_.released(node, true);
-  EXPECT_EQ(inode.opens, 1U);
-  EXPECT_EQ(inode.writers, 0U);
+  EXPECT_EQ(inode.opens(), 1U);
+  EXPECT_EQ(inode.writers(), 0U);
   EXPECT_NE(inode.flags & kOpenedBefore, 0U);
   table_.released(node, false);
   EXPECT_EQ(table_.state().open_files, 0U);
@@ -171,7 +176,7 @@ TEST_F(InodeTableTest, CountsOpensAndWriters) {
 TEST_F(InodeTableTest, ReleasingWhatIsNotOpenChangesNothing) {
   const NodeId node = must(intern("a"));
   table_.released(node, true);
-  EXPECT_EQ((*table_.find(node))->opens, 0U);
+  EXPECT_EQ((*table_.find(node))->opens(), 0U);
   EXPECT_EQ(table_.state().open_files, 0U);
 }
 
@@ -303,11 +308,14 @@ class EvictingTable : public testing::Test {
     return must(table.intern(store_.open(name, O_PATH), store_.stat(name)));
   }
   InodeTable make_table() {
-    return must(InodeTable::create(memory_, store_.get().root_fd(), [](std::int32_t) {}));
+    return must(
+        InodeTable::create(memory_, journal_, kept_, store_.get().root_fd(), [](std::int32_t) {}));
   }
 
   TestStore store_;
   StateMemory memory_ = must(StateMemory::create(1024));
+  Journal journal_{memory_};
+  KeptFds kept_{memory_, journal_};
 };
 
 TEST_F(EvictingTable, MoreNodesThanDescriptors) {

@@ -13,6 +13,7 @@
 namespace arrayfs {
 namespace {
 
+constexpr std::uint32_t kMaxInodes = 1U << 20;
 constexpr int kSocketBytes = 8 << 20;  // replies of a megabyte are one message
 
 }  // namespace
@@ -33,8 +34,10 @@ RawKernel::RawKernel(const MountConfig& config, std::uint64_t offer) : config_(c
       ::close(device);
       return;
     }
-    Session session(config_, std::move(*store));
-    served_ = session.serve_on(shm::posix::Fd(device), [] {});
+    const shm::posix::Fd own(device);
+    auto memory = must(StateMemory::create(kMaxInodes));
+    Session session(config_, *store, memory);
+    served_ = session.serve(device, [] {});
   });
   fuse_init_in init{};
   init.major = FUSE_KERNEL_VERSION;

@@ -1,0 +1,88 @@
+// `arrayfs upgrade`: this program takes over a mount from the one that serves it.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <iostream>
+#include <map>
+#include <thread>
+
+#include "../state_memory.hpp"
+#include "../supervisor.hpp"
+#include "commands.hpp"
+#include "mounted_path.hpp"
+
+namespace arrayfs {
+namespace {
+
+using shm::fail;
+using shm::Result;
+
+constexpr char kExamples[] = R"(
+Examples:
+  arrayfs upgrade /mnt/arrays    after a new version was installed
+Programs that use the mount notice nothing; open files and mappings go on.)";
+
+constexpr std::int64_t kTimeoutMs = 30'000;
+
+using Status = std::map<std::string, std::string>;
+
+Result<Status> status_of(const std::string& mountpoint) {
+  return read_status(mountpoint).map([](const auto& lines) {
+    return Status(lines.begin(), lines.end());
+  });
+}
+
+Result<void> upgrade(const std::string& dir) {
+  const auto found = find_mount(dir);
+  if (!found || !found->inner.empty()) {
+    return fail(EINVAL, dir + ": no arrayfs is mounted there");
+  }
+  const std::string& mountpoint = found->mount.mountpoint;
+  auto before = status_of(mountpoint);
+  if (!before) {
+    return tl::unexpected(before.error());
+  }
+  if ((*before)["state_version"] != std::to_string(kStateVersion)) {
+    return fail(
+        EPROTO,
+        fmt::format("{}: its server {} keeps its state in another form; unmount it and mount it "
+                    "again, the arrays stay",
+                    mountpoint, (*before)["version"]));
+  }
+  if ((*before)["supervisor_pid"] == "killed") {
+    return fail(ESRCH, mountpoint + ": its supervisor was killed; unmount it and mount it again");
+  }
+  if (kill(std::stoi((*before)["supervisor_pid"]), Supervisor::kUpgradeSignal) != 0) {
+    return shm::posix::fail_errno(mountpoint + ": its supervisor");
+  }
+  // The supervisor asks this process what program it is, so it stays until that is done.
+  const std::int64_t deadline = monotonic_ms() + kTimeoutMs;
+  while (monotonic_ms() < deadline) {
+    auto now = status_of(mountpoint);
+    if (now && (*now)["upgrades"] != (*before)["upgrades"]) {
+      std::cout << fmt::format("{} is served by version {} now, pid {}\n", mountpoint,
+                               (*now)["version"], (*now)["server_pid"]);
+      return {};
+    }
+    if (now && (*now)["restarts"] != (*before)["restarts"]) {
+      return fail(EIO, mountpoint + ": not upgraded, " + (*now)["last_restart"]);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return fail(ETIMEDOUT, mountpoint + ": not upgraded; see its log");
+}
+
+}  // namespace
+
+void add_upgrade_command(CLI::App& app, Action& action) {
+  auto dir = std::make_shared<std::string>();
+  CLI::App* command =
+      app.add_subcommand("upgrade", "Let this program take over a mount from an older one");
+  command->footer(kExamples);
+  command->add_option("DIR", *dir, "The mount point")->required();
+  command->callback([dir, &action] { action = [dir] { return upgrade(*dir); }; });
+}
+
+}  // namespace arrayfs

@@ -1,0 +1,40 @@
+// The views that programs have open, by FUSE file handle.
+//
+// A view lives in the server that opened it. Its successor does not know it; the handle tells that
+// this is so, and the view is made anew. Used by the session's thread; a view that was found stays
+// alive for the executor thread that reads from it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+#include "control_tree.hpp"
+
+namespace arrayfs {
+
+class OpenViews {
+ public:
+  /// `first_handle` differs from server to server.
+  void start_at(std::uint64_t first_handle) { next_ = first_handle; }
+
+  std::uint64_t add(std::shared_ptr<OpenView> view) {
+    views_.emplace(next_, std::move(view));
+    return next_++;
+  }
+  void put(std::uint64_t handle, std::shared_ptr<OpenView> view) {
+    views_.insert_or_assign(handle, std::move(view));
+  }
+  /// Null for a handle of an earlier server.
+  [[nodiscard]] std::shared_ptr<OpenView> find(std::uint64_t handle) const {
+    const auto at = views_.find(handle);
+    return at != views_.end() ? at->second : nullptr;
+  }
+  void remove(std::uint64_t handle) { views_.erase(handle); }
+
+ private:
+  std::unordered_map<std::uint64_t, std::shared_ptr<OpenView>> views_;
+  std::uint64_t next_ = 1;
+};
+
+}  // namespace arrayfs

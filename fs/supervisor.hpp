@@ -1,0 +1,48 @@
+// The process that stays: it holds the device and the state memory and replaces servers that end.
+//
+// All servers share its table of descriptors, so that nothing is closed when one of them dies. It
+// does little and knows nothing of files: it waits for signals, looks once a second whether the
+// server is stuck, allocates nothing once it runs, and has no descriptor inside the mount.
+// One object, in a process of one thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+
+#include "state_memory.hpp"
+
+namespace arrayfs {
+
+class Supervisor {
+ public:
+  explicit Supervisor(StateMemory& memory) : state_(memory.state()) {}
+
+  /// What ended the mount, or its beginning.
+  enum class End {
+    kUnmounted,  ///< the server saw the mount go
+    kStopped,    ///< a signal asked for it
+    kFailed      ///< the server never came to serve, or cannot be replaced
+  };
+
+  /// Starts servers, each of which is a process that calls `serve` and ends with what it returns: 0
+  /// when the mount is gone. Returns when there is nothing more to serve.
+  [[nodiscard]] End run(const std::function<int()>& serve);
+
+  /// Signals that run() waits for, blocked before the first server is started.
+  static constexpr int kUpgradeSignal = 12;  // SIGUSR2, from `arrayfs upgrade`
+
+ private:
+  void start(const std::function<int()>& serve);
+  [[nodiscard]] bool ended(int& status) const;
+  [[nodiscard]] bool is_stuck() const;
+  [[nodiscard]] bool is_dying() const;
+  void replace(const std::function<int()>& serve, const char* reason, bool crashed);
+  void upgrade(pid_t asker, const std::function<int()>& serve);
+  void kill_server();
+
+  State& state_;
+  std::int64_t started_ms_ = 0;
+};
+
+}  // namespace arrayfs
