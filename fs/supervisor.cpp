@@ -62,8 +62,11 @@ void Supervisor::start(const std::function<int()>& serve) {
     return;
   }
   state_.supervision.server_pid = getpid();
-  const sigset_t signals = awaited_signals();
-  sigprocmask(SIG_UNBLOCK, &signals, nullptr);
+  // The other signals stay blocked: a thread of the session waits for them.
+  sigset_t children;
+  sigemptyset(&children);
+  sigaddset(&children, SIGCHLD);
+  sigprocmask(SIG_UNBLOCK, &children, nullptr);
   // On a thread that the C library made itself: it knows the number of that one.
   int status = 1;
   std::thread([&] { status = serve(); }).join();
@@ -141,37 +144,57 @@ void Supervisor::upgrade(pid_t asker, const std::function<int()>& serve) {
   replace(serve, "the new program could not be started", false);
 }
 
-Supervisor::End Supervisor::run(const std::function<int()>& serve) {
+void Supervisor::begin_to_stop(const std::function<void()>& unmount) {
+  if (unmounter_ != 0) {
+    return;
+  }
+  unmounter_ = clone_sharing_descriptors();
+  if (unmounter_ == 0) {
+    unmount();
+    _exit(0);
+  }
+}
+
+bool Supervisor::unmounted() const {
+  return unmounter_ != 0 && (waitpid(unmounter_, nullptr, WNOHANG) != 0);
+}
+
+Supervisor::End Supervisor::run(const std::function<int()>& serve,
+                                const std::function<void()>& unmount) {
   const sigset_t signals = awaited_signals();
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   state_.supervision.supervisor_pid = getpid();
   std::fflush(nullptr);
   start(serve);
-  bool stopping = false;
   for (;;) {
     siginfo_t info{};
     const int signal = sigtimedwait(&signals, &info, &kGlance);
     if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) {
-      stopping = true;
-      kill(state_.supervision.server_pid, SIGTERM);
-    } else if (signal == kUpgradeSignal && !stopping) {
+      begin_to_stop(unmount);
+    } else if (signal == kUpgradeSignal && unmounter_ == 0) {
       upgrade(info.si_pid, serve);
     }
+    const bool stop = unmounted();
+    if (stop) {
+      kill(state_.supervision.server_pid, SIGTERM);  // programs may still have files open
+    }
     int status = 0;
-    if (!ended(status)) {
-      if (is_stuck()) {
+    const bool over = ended(status);
+    const bool dying = !over && is_dying();
+    if (!over && !(dying && ended(status))) {
+      if (dying) {
+        replace(serve, "was killed", false);
+      } else if (is_stuck()) {
         kill_server();
         replace(serve, "was stuck", false);
-      } else if (is_dying()) {
-        replace(serve, "was killed", false);
       }
       continue;
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-      return stopping ? End::kStopped : End::kUnmounted;
+      return unmounter_ != 0 ? End::kStopped : End::kUnmounted;
     }
-    if (stopping || state_.supervision.serving == 0) {
-      return stopping ? End::kStopped : End::kFailed;
+    if (stop || state_.supervision.serving == 0) {
+      return stop ? End::kStopped : End::kFailed;
     }
     char reason[sizeof state_.supervision.last_reason];
     if (WIFSTOPPED(status)) {

@@ -26,8 +26,9 @@ class Supervisor {
   };
 
   /// Starts servers, each of which is a process that calls `serve` and ends with what it returns: 0
-  /// when the mount is gone. Returns when there is nothing more to serve.
-  [[nodiscard]] End run(const std::function<int()>& serve);
+  /// when the mount is gone. Asked to stop, it lets another process call `unmount`, which may need
+  /// the server to write back what is cached. Returns when there is nothing more to serve.
+  [[nodiscard]] End run(const std::function<int()>& serve, const std::function<void()>& unmount);
 
   /// Signals that run() waits for, blocked before the first server is started.
   static constexpr int kUpgradeSignal = 12;  // SIGUSR2, from `arrayfs upgrade`
@@ -40,9 +41,12 @@ class Supervisor {
   void replace(const std::function<int()>& serve, const char* reason, bool crashed);
   void upgrade(pid_t asker, const std::function<int()>& serve);
   void kill_server();
+  void begin_to_stop(const std::function<void()>& unmount);
+  [[nodiscard]] bool unmounted() const;
 
   State& state_;
   std::int64_t started_ms_ = 0;
+  pid_t unmounter_ = 0;  ///< the process that unmounts; 0: nobody asked to stop
 };
 
 }  // namespace arrayfs

@@ -81,6 +81,14 @@ struct Mounted {
   Fd device;
 };
 
+// Of a mount that failed: nothing was put into its store yet.
+void discard_unless_adopted(const MountConfig& config, Store& store) {
+  if (!store.adopted()) {
+    store = Store::none();  // lets go of the lock
+    static_cast<void>(Store::discard(config));
+  }
+}
+
 Result<Mounted> set_up(const MountConfig& config) {
   auto store = Store::open(config);
   if (!store) {
@@ -90,12 +98,9 @@ Result<Mounted> set_up(const MountConfig& config) {
   if (!memory) {
     return tl::unexpected(memory.error());
   }
-  const bool adopted = store->adopted();
   auto device = Session::mount(config);
   if (!device) {
-    if (!adopted) {
-      static_cast<void>(Store::discard(config));  // nothing was put into it yet
-    }
+    discard_unless_adopted(config, *store);
     return tl::unexpected(device.error());
   }
   Mounted mounted{config, std::move(*store), std::move(*memory), std::move(*device)};
@@ -139,18 +144,22 @@ int serve_once(Mounted& mounted, const Tell& tell) {
   return served ? 0 : 1;
 }
 
-// Supervises servers until the mount is gone; true unless none of them ever came to serve.
+// Supervises servers until the mount is gone; false when none of them ever came to serve.
 bool supervise(Mounted& mounted, const Tell& tell) {
-  const auto end = Supervisor(mounted.memory).run([&] { return serve_once(mounted, tell); });
+  const std::string mountpoint = mounted.config.mountpoint;
+  const auto end = Supervisor(mounted.memory)
+                       .run([&] { return serve_once(mounted, tell); },
+                            [&] { static_cast<void>(unmount(mountpoint, true)); });
   pollfd connection{mounted.device.get(), 0, 0};
   const bool connected = poll(&connection, 1, 0) == 0;  // POLLERR after an unmount
-  if (connected && is_mountpoint(mounted.config.mountpoint)) {
-    static_cast<void>(unmount(mounted.config.mountpoint, true));
+  // Without a server nobody answers: what still asks is to fail, not to wait.
+  KeptFds::close_unknown(mounted.memory);
+  mounted.device.reset();
+  if (connected && is_mountpoint(mountpoint)) {
+    static_cast<void>(unmount(mountpoint, true));
   }
-  if (end == Supervisor::End::kFailed && !mounted.store.adopted()) {
-    const MountConfig config = mounted.config;
-    mounted.store = Store::none();  // lets go of the lock
-    static_cast<void>(Store::discard(config));
+  if (end == Supervisor::End::kFailed) {
+    discard_unless_adopted(mounted.config, mounted.store);
   }
   return end != Supervisor::End::kFailed;
 }
