@@ -1,0 +1,50 @@
+// Child processes of a test: what they run, how they are killed, what they ended with.
+#pragma once
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <utility>
+
+namespace shm {
+
+/// A forked process that runs `body` and exits with its result; killed and reaped at the latest by
+/// the destructor.
+class Child {
+ public:
+  explicit Child(const std::function<int()>& body) : pid_(::fork()) {
+    if (pid_ == 0) ::_exit(body());
+  }
+  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
+  Child& operator=(Child&& other) noexcept {
+    std::swap(pid_, other.pid_);
+    return *this;
+  }
+  ~Child() {
+    if (pid_ > 0) kill();
+  }
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  /// What waitpid reports of its end.
+  int wait() {
+    int status = 0;
+    ::waitpid(std::exchange(pid_, -1), &status, 0);
+    return status;
+  }
+  int kill() {
+    ::kill(pid_, SIGKILL);
+    return wait();
+  }
+  /// Ended by itself with 0.
+  bool succeeded() {
+    const int status = wait();
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+
+ private:
+  pid_t pid_;
+};
+
+}  // namespace shm
