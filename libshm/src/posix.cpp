@@ -340,14 +340,14 @@ Result<void> bind_to_node(std::span<std::byte> memory, unsigned node) {
   return {};
 }
 
-void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::chrono::nanoseconds timeout) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
   struct timespec limit {};
   limit.tv_sec = seconds.count();
   limit.tv_nsec = (timeout - seconds).count();
-  // Every reason to return, a lost race and a signal included, has the caller look again.
-  ::syscall(SYS_futex, &word, FUTEX_WAIT, expected, &limit, nullptr, 0);
+  return ::syscall(SYS_futex, &word, FUTEX_WAIT, expected, &limit, nullptr, 0) != 0 &&
+         errno == ETIMEDOUT;
 }
 
 void futex_wake(std::atomic<std::uint32_t>& word, int count) {

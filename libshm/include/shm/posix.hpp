@@ -121,8 +121,8 @@ struct ByteRange {
 [[nodiscard]] Result<void> bind_to_node(std::span<std::byte> memory, unsigned node);
 
 /// futex(2) FUTEX_WAIT on a word that processes share: sleeps while `word` is `expected`, until
-/// futex_wake(), a signal or the end of `timeout`, without telling which.
-void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+/// futex_wake(), a signal or the end of `timeout`. True when it was the latter.
+bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::chrono::nanoseconds timeout);
 /// Wakes up to `count` of those that wait on `word`.
 void futex_wake(std::atomic<std::uint32_t>& word, int count);
