@@ -2,10 +2,13 @@
 #pragma once
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <functional>
+#include <new>
 #include <utility>
 
 namespace shm {
@@ -46,5 +49,30 @@ class Child {
  private:
   pid_t pid_;
 };
+
+/// Memory that a test shares with its children.
+template <typename T>
+class Shared {
+ public:
+  Shared()
+      : memory_(
+            ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+    new (memory_) T();
+  }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  ~Shared() { ::munmap(memory_, sizeof(T)); }
+  T& operator*() const { return *static_cast<T*>(memory_); }
+  T* operator->() const { return static_cast<T*>(memory_); }
+
+ private:
+  void* memory_;
+};
+
+/// The longer test runs have SHM_TEST_KILLS=100000 or so.
+inline int kills() {
+  const char* wanted = std::getenv("SHM_TEST_KILLS");
+  return wanted == nullptr ? 400 : std::atoi(wanted);
+}
 
 }  // namespace shm

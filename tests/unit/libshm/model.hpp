@@ -47,6 +47,8 @@ class ModelMachine {
 
   /// Something that takes a while, such as being inside of a critical section.
   void linger();
+  /// Nothing that was read so far matters to this process any more, but that it has done `stage`.
+  void forget(int stage);
 
   bool patient = true;
 
@@ -59,6 +61,7 @@ struct ModelLimits {
   int deaths = 1;
   int early_timeouts = 1;  ///< sleeps that end by the clock while others could go on
   std::size_t steps = 400;
+  unsigned mortal = ~0U;  ///< bits of the processes that may die
 };
 
 class Model {
@@ -182,7 +185,7 @@ class Model {
       const Status status = fibers_[i]->status;
       if (status == Status::kAsleep && !quiet && timeouts_ > 0) all.push_back({Kind::kTimeout, i});
       const bool living = status == Status::kReady || status == Status::kAsleep;
-      if (living && deaths_ > 0) all.push_back({Kind::kDie, i});
+      if (living && deaths_ > 0 && (limits_.mortal >> i & 1U) != 0) all.push_back({Kind::kDie, i});
     }
     return all;
   }
@@ -332,6 +335,10 @@ inline bool ModelMachine::alive(std::uint64_t identity) {
 inline void ModelMachine::linger() {
   model_.yield();
   model_.note(11);
+}
+
+inline void ModelMachine::forget(int stage) {
+  model_.fibers_[model_.current_]->history = static_cast<std::uint64_t>(stage);
 }
 
 }  // namespace shm

@@ -1,14 +1,12 @@
 // The sync page across real processes: what is exclusive, what is told, what outlives a kill.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -25,31 +23,6 @@ namespace shm {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Memory that a test shares with its children.
-template <typename T>
-class Shared {
- public:
-  Shared()
-      : memory_(
-            ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
-    new (memory_) T();
-  }
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  ~Shared() { ::munmap(memory_, sizeof(T)); }
-  T& operator*() const { return *static_cast<T*>(memory_); }
-  T* operator->() const { return static_cast<T*>(memory_); }
-
- private:
-  void* memory_;
-};
-
-/// The longer test runs have SHM_TEST_KILLS=100000 or so.
-int kills() {
-  const char* wanted = std::getenv("SHM_TEST_KILLS");
-  return wanted == nullptr ? 400 : std::atoi(wanted);
-}
 
 class SyncFile : public testing::Test {
  protected:
