@@ -1,13 +1,15 @@
 // `.arrayfs`: the tree of generated files at the root of the mount.
 //
 // Mirrors the tree of arrays once for each view. Its nodes are derived, not stored: a node id is
-// that of the file that it is about, with the number of the view in the top byte, and it obeys
-// that file's permissions. Used by the session's thread alone; openings and streams are made to be
-// run by executor threads.
+// that of the file that it is about, with the number of the view in the top byte and, in a
+// directory that a view generates, the number of the entry below it. A node obeys that file's
+// permissions. Used by the session's thread alone; openings and streams are made to be run by
+// executor threads.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <shm/error.hpp>
@@ -35,6 +37,9 @@ class OpenView {
 class ViewOpening {
  public:
   ViewOpening(const View& view, ViewInput input) : what_(OfArray{&view, std::move(input)}) {}
+  /// `told_size` is called with the size of the archive once it is known.
+  ViewOpening(const View& view, DirectoryInput input, std::function<void(std::uint64_t)> told_size)
+      : what_(OfDirectory{&view, std::move(input), std::move(told_size)}) {}
   ViewOpening(const Report& report, MountStatus status)
       : what_(OfMount{&report, std::move(status)}) {}
 
@@ -45,11 +50,29 @@ class ViewOpening {
     const View* view;
     ViewInput input;
   };
+  struct OfDirectory {
+    const View* view;
+    DirectoryInput input;
+    std::function<void(std::uint64_t)> told_size;
+  };
   struct OfMount {
     const Report* report;
     MountStatus status;
   };
-  std::variant<OfArray, OfMount> what_;
+  std::variant<OfArray, OfDirectory, OfMount> what_;
+};
+
+/// Sizes of archives as they were opened last, by node: what seeks from the end of an open file
+/// asks for its attributes again. May be used by several threads.
+class ArchiveSizes {
+ public:
+  void set(NodeId node, std::uint64_t size_bytes);
+  void forget(NodeId node);
+  [[nodiscard]] std::uint64_t get(NodeId node) const;  ///< 0 when it was never opened
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<NodeId, std::uint64_t> sizes_;
 };
 
 class ControlTree {
@@ -79,15 +102,27 @@ class ControlTree {
   [[nodiscard]] shm::Result<ViewOpening> open(NodeId node, int flags, const Caller& caller);
 
  private:
-  // Top byte of a node id: 1 the tree's root, 2.. the reports, then the views.
+  // Top byte of a node id: 1 the tree's root, 2.. the reports, then the views. The bits from
+  // kGeneratedShift to there: 0 the file or directory under its own name or with the suffix of the
+  // view; kOtherFace the archive of a directory, or the directory of an array's parts; from
+  // View::kFirstGenerated on, what a view generates below it. The latter are no nodes of their own
+  // to the table: the kernel lets go of them before it lets go of the directory that they are in.
   static constexpr unsigned kViewShift = 56;
+  static constexpr unsigned kGeneratedShift = 33;
   static constexpr std::uint64_t kTreeRoot = 1;
   static constexpr std::uint64_t kFirstReport = 2;
+  static constexpr std::uint32_t kOtherFace = 1;
+  static constexpr std::uint32_t kArchiveOfSelf = 2;  ///< `.npz`: of the directory that it is in
 
   [[nodiscard]] static std::uint64_t first_view() { return kFirstReport + reports().size(); }
-  [[nodiscard]] static NodeId about(NodeId node) { return node & ((1ULL << kViewShift) - 1); }
-  [[nodiscard]] static NodeId with_view(std::uint64_t number, NodeId file) {
-    return (number << kViewShift) | file;
+  [[nodiscard]] static NodeId about(NodeId node) { return node & ((1ULL << kGeneratedShift) - 1); }
+  [[nodiscard]] static std::uint32_t generated(NodeId node) {
+    return static_cast<std::uint32_t>(node >> kGeneratedShift) & View::kMaxGenerated;
+  }
+  [[nodiscard]] static bool is_counted(NodeId node) { return generated(node) <= kOtherFace; }
+  [[nodiscard]] static NodeId with_view(std::uint64_t number, NodeId file,
+                                        std::uint32_t generated = 0) {
+    return (number << kViewShift) | (std::uint64_t{generated} << kGeneratedShift) | file;
   }
   /// The view that the node belongs to; null for the tree's root, for reports and for no view.
   [[nodiscard]] static const View* view_of(NodeId node);
@@ -97,8 +132,17 @@ class ControlTree {
   [[nodiscard]] shm::Result<Entry> enter(NodeId node);
   [[nodiscard]] shm::Result<Entry> lookup_in_view(NodeId parent, const View& view,
                                                   const std::string& name, const Caller& caller);
+  [[nodiscard]] shm::Result<std::pair<Entry, std::uint32_t>> find_shown(NodeId parent,
+                                                                        const View& view,
+                                                                        const std::string& name);
+  /// Whether the node is a directory that its view generates of an array.
+  [[nodiscard]] bool is_generated_directory(NodeId node, const View& view);
+  [[nodiscard]] shm::Result<shm::Layout> layout_of(NodeId node);
+  /// Type, permissions and size of what the view makes of the file.
+  [[nodiscard]] shm::Result<void> show_as(NodeId node, const View& view, struct stat& st);
 
   FileSystem& files_;
+  std::shared_ptr<ArchiveSizes> archive_sizes_ = std::make_shared<ArchiveSizes>();
   std::function<MountStatus()> status_;
 };
 

@@ -9,7 +9,14 @@ namespace arrayfs {
 
 [[nodiscard]] std::unique_ptr<const View> make_info_view();
 [[nodiscard]] std::unique_ptr<const View> make_json_view();
+[[nodiscard]] std::unique_ptr<const View> make_stats_view();
+[[nodiscard]] std::unique_ptr<const View> make_csv_view();
+[[nodiscard]] std::unique_ptr<const View> make_raw_view();
+[[nodiscard]] std::unique_ptr<const View> make_zarr_view();
+[[nodiscard]] std::unique_ptr<const View> make_npz_view();
+[[nodiscard]] std::unique_ptr<const View> make_safetensors_view();
 [[nodiscard]] std::unique_ptr<const Report> make_readme_report();
 [[nodiscard]] std::unique_ptr<const Report> make_status_report();
+[[nodiscard]] std::unique_ptr<const Report> make_metrics_report();
 
 }  // namespace arrayfs

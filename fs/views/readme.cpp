@@ -24,9 +24,15 @@ file maps the same pages. Nothing is copied, and no library is needed.
 
 What is here (generated, read-only, not listed by the directory above):
 
-  status          the mount: data plane, capacity and use, open files
-  info/PATH       an array in words, with a preview of its values
-  json/PATH.json  the same for programs
+  status, metrics       the mount, in words and for Prometheus
+  info/PATH             an array in words, with a preview of its values
+  stats/PATH            mean, deviation, percentiles, a histogram
+  json/PATH.json        what info says, for programs
+  csv/PATH.csv          the values of one or two axes; fields as columns
+  raw/PATH.bin          the data without the header
+  zarr/PATH.zarr/       a Zarr store, versions 2 and 3
+  npz/DIR.npz, safetensors/DIR.safetensors
+                        the arrays of a directory; npz/DIR/.npz is the same, npz/.npz the mount
 
 A view obeys the permissions of its array. Sub-directories are mirrored.
 )";

@@ -11,6 +11,12 @@ std::span<const std::unique_ptr<const View>> views() {
     std::vector<std::unique_ptr<const View>> all;
     all.push_back(make_info_view());
     all.push_back(make_json_view());
+    all.push_back(make_stats_view());
+    all.push_back(make_csv_view());
+    all.push_back(make_raw_view());
+    all.push_back(make_zarr_view());
+    all.push_back(make_npz_view());
+    all.push_back(make_safetensors_view());
     return all;
   }();
   return registered;
@@ -21,16 +27,10 @@ std::span<const std::unique_ptr<const Report>> reports() {
     std::vector<std::unique_ptr<const Report>> all;
     all.push_back(make_readme_report());
     all.push_back(make_status_report());
+    all.push_back(make_metrics_report());
     return all;
   }();
   return registered;
-}
-
-shm::Result<std::size_t> TextStream::read(std::uint64_t offset, std::span<char> buffer) {
-  if (offset >= text_.size()) {
-    return 0;
-  }
-  return text_.copy(buffer.data(), buffer.size(), offset);
 }
 
 }  // namespace arrayfs

@@ -1,54 +1,19 @@
 // `status`: the mount on one screen, `key: value` lines.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <cstring>
-#include <filesystem>
 
 #include "../state_memory.hpp"
 #include "../text.hpp"
 #include "formats.hpp"
+#include "mount_counts.hpp"
 
 namespace arrayfs {
 namespace {
-
-namespace stdfs = std::filesystem;
-
-struct Counts {
-  std::uint64_t arrays = 0;  ///< files that begin as .npy does
-  std::uint64_t files = 0;   ///< all regular files
-};
-
-bool begins_as_npy(const stdfs::path& path) {
-  const auto fd = shm::posix::open_at(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  char magic[6];
-  return fd && pread(fd->get(), magic, sizeof magic, 0) == sizeof magic &&
-         std::memcmp(magic, "\x93NUMPY", sizeof magic) == 0;
-}
-
-Counts count_files(int root_fd) {
-  Counts counts;
-  std::error_code error;  // entries that vanish meanwhile are not counted
-  const stdfs::path root = "/proc/self/fd/" + std::to_string(root_fd) + "/.";
-  for (stdfs::recursive_directory_iterator
-           at(root, stdfs::directory_options::skip_permission_denied, error),
-       end;
-       !error && at != end; at.increment(error)) {
-    std::error_code gone;
-    if (at->symlink_status(gone).type() == stdfs::file_type::regular) {
-      ++counts.files;
-      counts.arrays += begins_as_npy(at->path()) ? 1 : 0;
-    }
-  }
-  return counts;
-}
 
 class Status final : public Report {
  public:
   [[nodiscard]] std::string_view name() const override { return "status"; }
   [[nodiscard]] std::string text(const MountStatus& status) const override {
-    const Counts counts = count_files(status.store_root_fd);
+    const MountCounts counts = count_mount(status.store_root_fd);
     return fmt::format(
         "version: {}\n"
         "mountpoint: {}\n"

@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <cstring>
 #include <shm/array.hpp>
-#include <tuple>
 #include <utility>
+
+#include "aside_file.hpp"
+#include "growth.hpp"
 
 namespace shm {
 namespace {
@@ -17,49 +19,14 @@ tl::unexpected<Error> about(const std::string& path, const Error& error) {
   return fail(error.code, said ? path : path + ": " + error.context);
 }
 
-/// A file under a hidden temporary name beside `path`; removed unless published.
-class AsideFile {
- public:
-  static Result<AsideFile> create(const std::string& path, mode_t mode) {
-    const auto slash = path.rfind('/');
-    const std::string directory = slash == std::string::npos ? "" : path.substr(0, slash + 1);
-    for (;;) {
-      const auto bits = posix::random_bits();
-      if (!bits) return tl::unexpected(bits.error());
-      std::string name = directory + ".arrayfs-" + std::to_string(*bits);
-      auto fd = posix::open_at(AT_FDCWD, name, O_RDWR | O_CREAT | O_EXCL, mode);
-      if (fd) return AsideFile(std::move(*fd), std::move(name));
-      if (fd.error().code != EEXIST) return fail(fd.error().code);
-    }
-  }
-
-  AsideFile(AsideFile&& other) noexcept
-      : fd_(std::move(other.fd_)), name_(std::exchange(other.name_, {})) {}
-  AsideFile& operator=(AsideFile&&) = delete;
-  ~AsideFile() {
-    // Best effort: the failure that brought us here is the one to report.
-    if (!name_.empty()) std::ignore = posix::unlink(name_);
-  }
-
-  [[nodiscard]] int fd() const { return fd_.get(); }
-
-  Result<void> publish(const std::string& path, bool replace) {
-    auto moved = replace ? posix::rename(name_, path) : posix::rename_new(name_, path);
-    if (moved) name_.clear();
-    return moved;
-  }
-
- private:
-  AsideFile(posix::Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
-
-  posix::Fd fd_;
-  std::string name_;
-};
+std::uint64_t bytes_before_data(const Layout& layout) {
+  return layout.data_offset % posix::page_size_bytes();
+}
 
 /// The mapping that array.hpp describes; empty when there is nothing to map.
 Result<posix::Mapping> map_data(int fd, const Layout& layout, Access access) {
   if (layout.nbytes() == 0) return posix::Mapping();
-  const std::uint64_t skipped = layout.data_offset % posix::page_size_bytes();
+  const std::uint64_t skipped = bytes_before_data(layout);
   const int prot = access == Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
   const int flags = access == Access::kCopyOnWrite ? MAP_PRIVATE : MAP_SHARED;
   return posix::Mapping::map(fd, layout.data_offset - skipped, layout.nbytes() + skipped, prot,
@@ -122,6 +89,11 @@ Result<Array> Array::create(const std::string& path, const Dtype& dtype, const S
   auto mapping = map_data(aside->fd(), array.layout_, array.access_);
   if (!mapping) return about(path, mapping.error());
   array.mapping_ = std::move(*mapping);
+  const auto status = posix::stat_fd(aside->fd());
+  if (!status) return about(path, status.error());
+  array.path_ = path;
+  array.device_ = status->st_dev;
+  array.inode_ = status->st_ino;
   if (options.contents.empty()) {
     fill_with(array.mutable_bytes(), options.fill);
   } else {
@@ -138,7 +110,11 @@ Result<Array> Array::open(const std::string& path, Access access) {
   const int mode = access == Access::kReadWrite ? O_RDWR : O_RDONLY;
   const auto fd = posix::open_at(AT_FDCWD, path, mode | O_NONBLOCK);
   if (!fd) return tl::unexpected(fd.error());
-  auto layout = read_npy(fd->get());
+  return map_file(fd->get(), path, access);
+}
+
+Result<Array> Array::map_file(int fd, const std::string& path, Access access) {
+  auto layout = read_growing_npy(fd);
   if (!layout) return about(path, layout.error());
   if (layout->dtype.is_object()) {
     return fail(EINVAL, path + ": object arrays hold pickled Python objects and cannot be mapped");
@@ -147,24 +123,82 @@ Result<Array> Array::open(const std::string& path, Access access) {
   Array array;
   array.layout_ = std::move(*layout);
   array.access_ = access;
-  auto mapping = map_data(fd->get(), array.layout_, access);
+  auto mapping = map_data(fd, array.layout_, access);
   if (!mapping) return about(path, mapping.error());
   array.mapping_ = std::move(*mapping);
 
   // Shrunk since the header was read: touching the mapping would be SIGBUS.
-  const auto status = posix::stat_fd(fd->get());
+  const auto status = posix::stat_fd(fd);
   if (!status) return about(path, status.error());
   const std::uint64_t end = array.layout_.data_offset + array.layout_.nbytes();
   if (static_cast<std::uint64_t>(status->st_size) < end) {
     return fail(EINVAL, path + ": the file shrank while it was opened");
   }
+  array.path_ = path;
+  array.device_ = status->st_dev;
+  array.inode_ = status->st_ino;
   return array;
+}
+
+Result<posix::Fd> Array::reopen(int flags) const {
+  auto fd = posix::open_at(AT_FDCWD, path_, flags | O_NONBLOCK);
+  if (!fd) return fd;
+  const auto status = posix::stat_fd(fd->get());
+  if (!status) return about(path_, status.error());
+  if (status->st_dev != device_ || status->st_ino != inode_) {
+    return fail(ESTALE, path_ + ": now another file than the one that is mapped");
+  }
+  return fd;
+}
+
+Result<void> Array::refresh() {
+  const auto fd = reopen(access_ == Access::kReadWrite ? O_RDWR : O_RDONLY);
+  if (!fd) return tl::unexpected(fd.error());
+  auto again = map_file(fd->get(), path_, access_);
+  if (!again) return tl::unexpected(again.error());
+  *this = std::move(*again);
+  return {};
+}
+
+Result<void> Array::check_typed(const std::string& typestr, std::uint64_t size_bytes,
+                                std::uint64_t align, bool writes) const {
+  const Dtype& dtype = layout_.dtype;
+  if (dtype.itemsize() != size_bytes || (!typestr.empty() && dtype.typestr() != typestr)) {
+    return fail(EINVAL, path_ + ": its elements are " + dtype.name() + " of " +
+                            std::to_string(dtype.itemsize()) + " bytes");
+  }
+  if (layout_.data_offset % align != 0) {
+    return fail(EINVAL, path_ + ": the data begins at byte " + std::to_string(layout_.data_offset) +
+                            ", not aligned for this type");
+  }
+  if (writes && access_ == Access::kReadOnly) return fail(EINVAL, path_ + ": opened read-only");
+  return {};
+}
+
+Result<void> Array::prefault(Touch touch) {
+  if (touch == Touch::kWrite && access_ == Access::kReadOnly) {
+    return fail(EINVAL, path_ + ": opened read-only");
+  }
+  if (mapping_.size() == 0) return {};
+  const int advice = touch == Touch::kRead ? MADV_POPULATE_READ : MADV_POPULATE_WRITE;
+  return posix::advise({mapping_.data(), mapping_.size()}, advice);
+}
+
+Result<void> Array::prefer_huge_pages() {
+  if (mapping_.size() == 0) return {};
+  return posix::advise({mapping_.data(), mapping_.size()}, MADV_HUGEPAGE);
+}
+
+Result<void> Array::place_on_node(unsigned node) {
+  if (node >= 64) return fail(EINVAL, "NUMA node " + std::to_string(node));
+  if (mapping_.size() == 0) return {};
+  return posix::bind_to_node({mapping_.data(), mapping_.size()}, node);
 }
 
 std::span<const std::byte> Array::bytes() const {
   if (mapping_.size() == 0) return {};
   return std::span(mapping_.data(), mapping_.size())
-      .subspan(static_cast<std::size_t>(layout_.data_offset % posix::page_size_bytes()));
+      .subspan(static_cast<std::size_t>(bytes_before_data(layout_)));
 }
 
 std::span<std::byte> Array::mutable_bytes() {

@@ -143,12 +143,13 @@ Result<Layout> layout_from_dict(const Literal& dict) {
                 .order = values->fortran_order->truth ? Order::kFortran : Order::kC};
 }
 
-/// The magic, the length and the text, padded as numpy.lib.format._wrap_header does: by a whole
-/// `align` when nothing is missing.
-std::string wrap_header(Version version, std::string_view text, std::uint64_t align) {
-  const std::uint64_t begin = kMagicBytes + version.length_bytes;
-  const std::uint64_t used = begin + text.size() + 1;
-  const std::uint64_t padding = align - used % align;
+/// The bytes of a header before its padding, the newline included.
+std::uint64_t unpadded_bytes(Version version, std::string_view text) {
+  return kMagicBytes + version.length_bytes + text.size() + 1;
+}
+
+/// The magic, the length, the text, the padding and a newline.
+std::string wrap_header(Version version, std::string_view text, std::uint64_t padding) {
   std::uint64_t length = text.size() + 1 + padding;
 
   std::string out(kMagic);
@@ -163,12 +164,16 @@ std::string wrap_header(Version version, std::string_view text, std::uint64_t al
   return out;
 }
 
+std::string header_dict(const Dtype& dtype, const Shape& shape, Order order) {
+  return "{'descr': " + dtype.descr() +
+         ", 'fortran_order': " + (order == Order::kFortran ? "True" : "False") +
+         ", 'shape': " + python_tuple(shape) + ", }";
+}
+
 /// The dict, and the room that NumPy leaves for the growing axis to become longer.
 std::string header_text(const Dtype& dtype, const Shape& shape, Order order) {
   const bool fortran = order == Order::kFortran;
-  std::string text = "{'descr': " + dtype.descr() +
-                     ", 'fortran_order': " + (fortran ? "True" : "False") +
-                     ", 'shape': " + python_tuple(shape) + ", }";
+  std::string text = header_dict(dtype, shape, order);
   if (!shape.empty()) {
     const std::uint64_t growing = fortran ? shape.back() : shape.front();
     text.append(kGrowthDigits - std::to_string(growing).size(), ' ');
@@ -266,12 +271,31 @@ Result<std::string> npy_header(const Dtype& dtype, const Shape& shape, Order ord
   const std::string text = header_text(dtype, shape, order);
   const auto latin1 = utf8::to_latin1(text);
   const Version version = latin1 ? kVersion1 : kVersion3;
-  std::string header = wrap_header(version, latin1 ? *latin1 : text, align);
+  const std::string& encoded = latin1 ? *latin1 : text;
+  // As numpy.lib.format._wrap_header: a whole `align` when nothing is missing.
+  const std::uint64_t padding = align - unpadded_bytes(version, encoded) % align;
+  std::string header = wrap_header(version, encoded, padding);
   if (header.size() - kMagicBytes - version.length_bytes > kMaxHeaderBytes) {
     return fail(EINVAL, "the header would be longer than the " + std::to_string(kMaxHeaderBytes) +
                             " bytes that NumPy reads");
   }
   return header;
+}
+
+Result<std::string> npy_header_at(const Dtype& dtype, const Shape& shape, Order order,
+                                  std::uint64_t data_offset) {
+  if (dtype.is_object()) return fail(EINVAL, "object arrays hold pickled Python objects");
+  if (auto fits = check_shape(dtype, shape); !fits) return tl::unexpected(fits.error());
+  const std::string text = header_dict(dtype, shape, order);
+  const auto latin1 = utf8::to_latin1(text);
+  const Version version = latin1 ? kVersion1 : kVersion3;
+  const std::string& encoded = latin1 ? *latin1 : text;
+  const std::uint64_t needed = unpadded_bytes(version, encoded);
+  if (needed > data_offset || data_offset - kMagicBytes - version.length_bytes > kMaxHeaderBytes) {
+    return fail(EOVERFLOW, "the header of " + python_tuple(shape) + " does not fit before byte " +
+                               std::to_string(data_offset));
+  }
+  return wrap_header(version, encoded, data_offset - needed);
 }
 
 Result<Shape> parse_shape(std::string_view text) {

@@ -1,17 +1,30 @@
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/mempolicy.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
+#include <optional>
 #include <shm/posix.hpp>
 
 namespace shm::posix {
 namespace {
+
+constexpr std::size_t kMaxXattrBytes = 65'536;  // XATTR_SIZE_MAX, XATTR_LIST_MAX
 
 template <typename Call>
 auto retry(Call call) {
@@ -29,6 +42,55 @@ Result<off_t> checked_range(std::uint64_t offset, std::uint64_t size_bytes) {
     return fail(EOVERFLOW, "file offset");
   }
   return static_cast<off_t>(offset);
+}
+
+Result<struct flock> lock_request(short type, ByteRange range) {
+  const auto start = checked_range(range.offset, range.size_bytes);
+  if (!start) return tl::unexpected(start.error());
+  struct flock request {};
+  request.l_type = type;
+  request.l_whence = SEEK_SET;
+  request.l_start = *start;
+  request.l_len = static_cast<off_t>(range.size_bytes);
+  return request;
+}
+
+short lock_type(LockKind kind) {
+  return kind == LockKind::kShared ? F_RDLCK : F_WRLCK;
+}
+
+/// What /proc/PID/stat says of a process.
+struct ProcessState {
+  char state;
+  std::uint64_t threads;
+  std::uint32_t start_ticks;
+};
+
+std::optional<ProcessState> read_process_state(const std::string& pid) {
+  const auto text = read_file("/proc/" + pid + "/stat", 4096);
+  if (!text) return std::nullopt;
+  // The name, in parentheses, may contain anything; field 3 comes after its last parenthesis.
+  const auto name_end = text->rfind(')');
+  if (name_end == std::string::npos || name_end + 2 >= text->size()) return std::nullopt;
+  ProcessState result{(*text)[name_end + 2], 0, 0};
+  std::size_t begin = name_end + 2;
+  for (int field = 3; field <= 22; ++field) {
+    const std::size_t end = text->find(' ', begin);
+    if (end == std::string::npos) return std::nullopt;
+    std::uint64_t value = 0;
+    std::from_chars(text->data() + begin, text->data() + end, value);
+    if (field == 20) result.threads = value;
+    if (field == 22) result.start_ticks = static_cast<std::uint32_t>(value);
+    begin = end + 1;
+  }
+  return result;
+}
+
+// The identity of this process: start ticks in the high half, pid in the low one; 0: not known yet.
+std::atomic<std::uint64_t> own_identity_cache{0};
+
+void forget_own_identity() {
+  own_identity_cache.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace
@@ -147,6 +209,18 @@ Result<void> allocate(int fd, std::uint64_t size_bytes) {
   return {};
 }
 
+Result<void> truncate(int fd, std::uint64_t size_bytes) {
+  const auto size = checked_range(size_bytes, 0);
+  if (!size) return tl::unexpected(size.error());
+  if (retry([&] { return ::ftruncate(fd, *size); }) != 0) return fail_errno("ftruncate");
+  return {};
+}
+
+Result<void> set_mode(int fd, mode_t mode) {
+  if (::fchmod(fd, mode) != 0) return fail_errno("fchmod");
+  return {};
+}
+
 Result<void> rename(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno(to);
   return {};
@@ -165,6 +239,20 @@ Result<void> unlink(const std::string& path) {
   return {};
 }
 
+Result<void> link_fd(int fd, const std::string& to) {
+  const std::string from = "/proc/self/fd/" + std::to_string(fd);
+  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    return fail_errno(to);
+  }
+  return {};
+}
+
+Result<std::string> real_path(const std::string& path) {
+  std::array<char, PATH_MAX> resolved;
+  if (::realpath(path.c_str(), resolved.data()) == nullptr) return fail_errno(path);
+  return std::string(resolved.data());
+}
+
 Result<std::uint64_t> random_bits() {
   std::uint64_t bits = 0;
   const ssize_t count = retry([&] { return ::getrandom(&bits, sizeof bits, 0); });
@@ -175,6 +263,134 @@ Result<std::uint64_t> random_bits() {
 std::uint64_t page_size_bytes() {
   static const auto size_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   return size_bytes;
+}
+
+Result<std::string> get_xattr(const std::string& path, const std::string& name) {
+  std::string value(kMaxXattrBytes, '\0');
+  const ssize_t size = ::getxattr(path.c_str(), name.c_str(), value.data(), value.size());
+  if (size < 0) return fail_errno(path + ": " + name);
+  value.resize(static_cast<std::size_t>(size));
+  return value;
+}
+
+Result<void> set_xattr(const std::string& path, const std::string& name, std::string_view value) {
+  if (::setxattr(path.c_str(), name.c_str(), value.data(), value.size(), 0) != 0) {
+    return fail_errno(path + ": " + name);
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> list_xattrs(const std::string& path) {
+  std::string list(kMaxXattrBytes, '\0');
+  const ssize_t size = ::listxattr(path.c_str(), list.data(), list.size());
+  if (size < 0) return fail_errno(path);
+  std::vector<std::string> names;
+  const std::string_view all(list.data(), static_cast<std::size_t>(size));
+  for (std::size_t begin = 0; begin < all.size();) {
+    const std::size_t end = all.find('\0', begin);
+    names.emplace_back(all.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return names;
+}
+
+Result<void> lock_range(int fd, LockKind kind, ByteRange range, bool wait) {
+  auto request = lock_request(lock_type(kind), range);
+  if (!request) return tl::unexpected(request.error());
+  const int command = wait ? F_OFD_SETLKW : F_OFD_SETLK;
+  if (retry([&] { return ::fcntl(fd, command, &*request); }) == 0) return {};
+  return errno == EACCES ? fail(EAGAIN, "lock") : fail_errno("lock");
+}
+
+Result<void> unlock_range(int fd, ByteRange range) {
+  auto request = lock_request(F_UNLCK, range);
+  if (!request) return tl::unexpected(request.error());
+  if (::fcntl(fd, F_OFD_SETLK, &*request) != 0) return fail_errno("unlock");
+  return {};
+}
+
+Result<ByteRange> find_lock(int fd, LockKind kind, ByteRange range) {
+  auto request = lock_request(lock_type(kind), range);
+  if (!request) return tl::unexpected(request.error());
+  if (::fcntl(fd, F_OFD_GETLK, &*request) != 0) return fail_errno("lock");
+  if (request->l_type == F_UNLCK) return fail(ENOENT, "lock");
+  return ByteRange{static_cast<std::uint64_t>(request->l_start),
+                   static_cast<std::uint64_t>(request->l_len)};
+}
+
+Result<void> lock_whole(int fd) {
+  if (retry([&] { return ::flock(fd, LOCK_EX); }) != 0) return fail_errno("flock");
+  return {};
+}
+
+Result<void> advise(std::span<std::byte> memory, int advice) {
+  if (retry([&] { return ::madvise(memory.data(), memory.size(), advice); }) != 0) {
+    return fail_errno("madvise");
+  }
+  return {};
+}
+
+Result<void> bind_to_node(std::span<std::byte> memory, unsigned node) {
+  const unsigned long mask = 1UL << node;
+  // The kernel takes the number of bits plus one.
+  if (::syscall(SYS_mbind, memory.data(), memory.size(), MPOL_BIND, &mask, 65UL, MPOL_MF_MOVE) !=
+      0) {
+    return fail_errno("mbind");
+  }
+  return {};
+}
+
+bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                std::chrono::nanoseconds timeout) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  struct timespec limit {};
+  limit.tv_sec = seconds.count();
+  limit.tv_nsec = (timeout - seconds).count();
+  return ::syscall(SYS_futex, &word, FUTEX_WAIT, expected, &limit, nullptr, 0) != 0 &&
+         errno == ETIMEDOUT;
+}
+
+void futex_wake(std::atomic<std::uint32_t>& word, int count) {
+  ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+}
+
+Result<ProcessIdentity> own_identity() {
+  std::uint64_t known = own_identity_cache.load(std::memory_order_relaxed);
+  if (known == 0) {
+    static const int registered = ::pthread_atfork(nullptr, nullptr, forget_own_identity);
+    if (registered != 0) return fail(registered, "pthread_atfork");
+    const auto state = read_process_state("self");
+    if (!state) return fail(ENOENT, "/proc/self/stat");
+    known = std::uint64_t{state->start_ticks} << 32U | static_cast<std::uint32_t>(::getpid());
+    own_identity_cache.store(known, std::memory_order_relaxed);
+  }
+  return ProcessIdentity{static_cast<std::uint32_t>(known),
+                         static_cast<std::uint32_t>(known >> 32U)};
+}
+
+bool is_alive(ProcessIdentity process) {
+  if (::kill(static_cast<pid_t>(process.pid), 0) != 0 && errno == ESRCH) return false;
+  const auto state = read_process_state(std::to_string(process.pid));
+  // Unreadable where /proc is mounted with hidepid: then a process of that number is taken for it.
+  if (!state) return ::kill(static_cast<pid_t>(process.pid), 0) == 0 || errno != ESRCH;
+  if (state->start_ticks != process.start_ticks) return false;
+  // A zombie whose first thread alone has ended still runs.
+  const bool ended = state->state == 'Z' || state->state == 'X' || state->state == 'x';
+  return !ended || state->threads > 1;
+}
+
+Result<std::string> boot_id() {
+  auto text = read_file("/proc/sys/kernel/random/boot_id", 64);
+  if (!text) return text;
+  std::erase_if(*text, [](char c) { return c == '-' || c == '\n'; });
+  if (text->size() != 32) return fail(EINVAL, "/proc/sys/kernel/random/boot_id");
+  return text;
+}
+
+Result<std::uint64_t> pid_namespace() {
+  const auto status = stat_at(AT_FDCWD, "/proc/self/ns/pid", 0);
+  if (!status) return tl::unexpected(status.error());
+  return static_cast<std::uint64_t>(status->st_ino);
 }
 
 tl::unexpected<Error> fail_errno(std::string context) {

@@ -64,6 +64,11 @@ struct Layout {
 [[nodiscard]] Result<std::string> npy_header(const Dtype& dtype, const Shape& shape, Order order,
                                              std::uint64_t align = kArrayAlign);
 
+/// A header that ends exactly at `data_offset`, to be written over the one of a file whose shape
+/// changes and whose data stays. Errors: EOVERFLOW (no room), EINVAL (object dtype), check_shape's.
+[[nodiscard]] Result<std::string> npy_header_at(const Dtype& dtype, const Shape& shape, Order order,
+                                                std::uint64_t data_offset);
+
 /// A shape from `60000,28,28`, `(3, 4)`, `5`, or `` and `()` for 0-d. Errors: EINVAL.
 [[nodiscard]] Result<Shape> parse_shape(std::string_view text);
 
