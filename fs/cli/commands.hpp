@@ -15,6 +15,7 @@ using Action = std::function<shm::Result<void>()>;
 void add_mount_command(CLI::App& app, Action& action);
 void add_umount_command(CLI::App& app, Action& action);
 void add_create_command(CLI::App& app, Action& action);
+void add_lock_command(CLI::App& app, Action& action);
 void add_ls_command(CLI::App& app, Action& action);
 void add_info_command(CLI::App& app, Action& action);
 void add_seal_commands(CLI::App& app, Action& action);  ///< seal and unseal

@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
     arrayfs::add_mount_command(app, action);
     arrayfs::add_umount_command(app, action);
     arrayfs::add_create_command(app, action);
+    arrayfs::add_lock_command(app, action);
     arrayfs::add_ls_command(app, action);
     arrayfs::add_info_command(app, action);
     arrayfs::add_seal_commands(app, action);
