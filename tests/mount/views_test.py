@@ -196,6 +196,9 @@ class Views(unittest.TestCase):
         archive = str(self.control / "npz/private.npz")
         nobody = {"user": 65534, "group": 65534, "extra_groups": []}
         self.assertEqual(run("cat", archive, errors="replace", **nobody).returncode, 0)
+        directory.chmod(0o744)  # may be listed, but not searched
+        self.assertEqual(run("cat", archive, errors="replace", **nobody).returncode, 1)
+        directory.chmod(0o755)
         (directory / "closed.npy").chmod(0o600)
         refused = run("cat", archive, **nobody)
         self.assertEqual((refused.returncode, "Permission denied" in refused.stderr), (1, True))
