@@ -33,15 +33,20 @@ mode_t searchable(mode_t mode) {
   return (mode & 0444) | (mode & 0444) >> 2;
 }
 
-// The same for a list of permissions: a header of 4 bytes, then entries of tag and rights (two
-// bytes each) and id (four). Source: linux/posix_acl_xattr.h.
-std::string searchable(std::string list) {
+// An archive opens what is in a directory, which takes the right to search it, too.
+mode_t archive_mode(mode_t mode) {
+  return mode & 0444 & (mode << 2);
+}
+
+// Changes the rights in a list of permissions: a header of 4 bytes, then entries of tag and rights
+// (two bytes each) and id (four). Source: linux/posix_acl_xattr.h.
+std::string with_rights(std::string list, const std::function<mode_t(mode_t)>& change) {
   constexpr std::size_t kHeaderBytes = 4;
   constexpr std::size_t kEntryBytes = 8;
-  constexpr unsigned kRead = 4;
+  constexpr mode_t kRights = 7;
   for (std::size_t at = kHeaderBytes; at + kEntryBytes <= list.size(); at += kEntryBytes) {
-    const auto rights = static_cast<unsigned char>(list[at + 2]);
-    list[at + 2] = static_cast<char>((rights & kRead) | (rights & kRead) >> 2);
+    const mode_t rights = static_cast<unsigned char>(list[at + 2]);
+    list[at + 2] = static_cast<char>(change(rights) & kRights);
   }
   return list;
 }
@@ -241,7 +246,7 @@ Result<void> ControlTree::show_as(NodeId node, const View& view, struct stat& st
   }
   if (S_ISDIR(st.st_mode)) {
     const bool archive = number != 0;
-    st.st_mode = archive ? S_IFREG | (st.st_mode & 0444) : S_IFDIR | (st.st_mode & 0555);
+    st.st_mode = archive ? S_IFREG | archive_mode(st.st_mode) : S_IFDIR | (st.st_mode & 0555);
     if (archive) {
       st.st_size = static_cast<off_t>(archive_sizes_->get(node));
     }
@@ -306,10 +311,16 @@ Result<std::string> ControlTree::get_xattr(NodeId node, const std::string& name)
     return fail(ENODATA);
   }
   auto list = files_.get_xattr(about(node), name);
-  const auto st =
-      list && is_generated_directory(node, *view) ? get_attributes(node) : fail(ENODATA);
-  return st && S_ISDIR(st->st_mode) ? list.map([](std::string acl) { return searchable(acl); })
-                                    : list;
+  const auto inode = files_.find(about(node));
+  if (!list || !inode) {
+    return list;
+  }
+  const bool archive = S_ISDIR((*inode)->mode) && generated(node) != 0;
+  if (archive) {
+    return with_rights(std::move(*list), archive_mode);
+  }
+  const auto st = is_generated_directory(node, *view) ? get_attributes(node) : fail(ENODATA);
+  return st && S_ISDIR(st->st_mode) ? with_rights(std::move(*list), searchable) : list;
 }
 
 Result<std::string> ControlTree::read_link(NodeId node) {

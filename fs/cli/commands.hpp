@@ -17,9 +17,17 @@ void add_resume_command(CLI::App& app, Action& action);
 void add_upgrade_command(CLI::App& app, Action& action);
 void add_umount_command(CLI::App& app, Action& action);
 void add_create_command(CLI::App& app, Action& action);
+void add_lock_command(CLI::App& app, Action& action);
 void add_ls_command(CLI::App& app, Action& action);
 void add_info_command(CLI::App& app, Action& action);
-void add_seal_commands(CLI::App& app, Action& action);  ///< seal and unseal
+void add_show_command(CLI::App& app, Action& action);
+void add_stats_command(CLI::App& app, Action& action);
+void add_plot_command(CLI::App& app, Action& action);
+void add_transfer_commands(CLI::App& app, Action& action);  ///< import and export
+void add_seal_commands(CLI::App& app, Action& action);      ///< seal and unseal
 void add_status_command(CLI::App& app, Action& action);
+void add_doctor_command(CLI::App& app, Action& action);
+void add_top_command(CLI::App& app, Action& action);
+void add_completions_command(CLI::App& app, Action& action);
 
 }  // namespace arrayfs

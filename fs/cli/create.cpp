@@ -1,4 +1,5 @@
-// `arrayfs create`: an array, whole and allocated, from a type and a shape or from a .npy file.
+// `arrayfs create`: an array, whole and allocated, from a type and a shape, like another array, or
+// from a file of another format.
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -6,7 +7,9 @@
 #include <shm/array.hpp>
 
 #include "../values/scalar.hpp"
+#include "array_argument.hpp"
 #include "commands.hpp"
+#include "foreign_arrays.hpp"
 #include "mounted_path.hpp"
 
 namespace arrayfs {
@@ -20,7 +23,9 @@ Examples:
   arrayfs create /mnt/arrays/images.npy float32 60000,28,28
   arrayfs create /mnt/arrays/mask.npy bool 1000 --fill True
   arrayfs create /mnt/arrays/points.npy "[('x', '<f8'), ('y', '<f8')]" 10
-  arrayfs create /mnt/arrays/w.npy --from w.npy
+  arrayfs create /mnt/arrays/w.npy --from w.npy            or .csv, .npz, .safetensors with one array
+  arrayfs create /mnt/arrays/photo.npy uint8 480,640,3 --from photo.raw
+  arrayfs create /mnt/arrays/gradient.npy --like /mnt/arrays/w.npy
   arrayfs create /mnt/arrays/tmp.npy uint8 1000 --ttl 3600 --owner-pid $$)";
 
 struct CreateArguments {
@@ -29,42 +34,77 @@ struct CreateArguments {
   std::string shape;
   std::string fill;
   std::string from;
-  std::string order = "C";
+  std::string like;
+  bool skip_heading = false;
+  std::string order;
   std::uint64_t align = shm::kArrayAlign;
   std::uint64_t ttl_seconds = 0;
   int owner_pid = 0;
   bool replace = false;
 };
 
-Result<void> create_filled(const CreateArguments& arguments, shm::CreateOptions options) {
-  const auto dtype = shm::Dtype::parse(arguments.dtype);
-  if (!dtype) {
-    return tl::unexpected(dtype.error());
+// The type that the arguments give.
+Result<ForeignType> given_type(const CreateArguments& arguments) {
+  ForeignType type;
+  type.order = arguments.order == "F" ? shm::Order::kFortran : shm::Order::kC;
+  type.skip_heading = arguments.skip_heading;
+  if (!arguments.dtype.empty()) {
+    auto dtype = shm::Dtype::parse(arguments.dtype);
+    if (!dtype) {
+      return tl::unexpected(dtype.error());
+    }
+    type.dtype = std::move(*dtype);
   }
-  const auto shape = shm::parse_shape(arguments.shape);
-  if (!shape) {
-    return tl::unexpected(shape.error());
+  if (!arguments.shape.empty()) {
+    auto shape = shm::parse_shape(arguments.shape);
+    if (!shape) {
+      return tl::unexpected(shape.error());
+    }
+    type.shape = std::move(*shape);
   }
+  return type;
+}
+
+Result<void> create_filled(const CreateArguments& arguments, const ForeignType& type,
+                           shm::CreateOptions options) {
   if (!arguments.fill.empty()) {
-    auto fill = parse_scalar(*dtype, arguments.fill);
+    auto fill = parse_scalar(*type.dtype, arguments.fill);
     if (!fill) {
       return fail(fill.error().code, "--fill: " + fill.error().context);
     }
     options.fill = std::move(*fill);
   }
-  options.order = arguments.order == "F" ? shm::Order::kFortran : shm::Order::kC;
-  return shm::Array::create(arguments.path, *dtype, *shape, options).map([](const shm::Array&) {});
+  options.order = type.order;
+  return shm::Array::create(arguments.path, *type.dtype, *type.shape, options)
+      .map([](const shm::Array&) {});
 }
 
-Result<void> create_copy(const CreateArguments& arguments, shm::CreateOptions options) {
-  const auto source = shm::Array::open(arguments.from);
-  if (!source) {
-    return tl::unexpected(source.error());
+Result<void> create_like(const CreateArguments& arguments, ForeignType type,
+                         const shm::CreateOptions& options) {
+  const auto model = ArrayArgument::open(arguments.like, "");
+  if (!model) {
+    return tl::unexpected(model.error());
   }
-  const shm::Layout& layout = source->layout();
-  options.order = layout.order;
-  options.contents = source->bytes();
-  return shm::Array::create(arguments.path, layout.dtype, layout.shape, options)
+  type.dtype = type.dtype.value_or(model->layout.dtype);
+  type.shape = type.shape.value_or(model->layout.shape);
+  type.order = arguments.order.empty() ? model->layout.order : type.order;
+  return create_filled(arguments, type, options);
+}
+
+Result<void> create_copy(const CreateArguments& arguments, const ForeignType& type,
+                         shm::CreateOptions options) {
+  const auto arrays = read_foreign(arguments.from, type);
+  if (!arrays) {
+    return tl::unexpected(arrays.error());
+  }
+  if (arrays->size() != 1) {
+    return fail(EINVAL, arguments.from + ": has " + std::to_string(arrays->size()) +
+                            " arrays, not one; arrayfs import takes them all");
+  }
+  const ForeignArray& source = arrays->front();
+  options.order = source.order;
+  options.contents = source.bytes;
+  return shm::Array::create(arguments.path, source.dtype, source.shape, options)
       .map([](const shm::Array&) {});
 }
 
@@ -96,8 +136,11 @@ Result<void> create_command(const CreateArguments& arguments) {
   shm::CreateOptions options;
   options.align = arguments.align;
   options.replace = arguments.replace;
-  auto created = arguments.from.empty() ? create_filled(arguments, std::move(options))
-                                        : create_copy(arguments, std::move(options));
+  auto created = given_type(arguments).and_then([&](const ForeignType& type) {
+    return !arguments.from.empty()   ? create_copy(arguments, type, options)
+           : !arguments.like.empty() ? create_like(arguments, type, options)
+                                     : create_filled(arguments, type, options);
+  });
   return created.and_then([&] { return set_lifetime(arguments); });
 }
 
@@ -108,17 +151,22 @@ void add_create_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("create", "Make an array, whole and allocated");
   command->footer(kExamples);
   command->add_option("PATH", arguments->path, "The file to make")->required();
-  CLI::Option* dtype =
-      command->add_option("DTYPE", arguments->dtype, "As float32, <f4, datetime64[ns], S10");
-  CLI::Option* shape =
-      command->add_option("SHAPE", arguments->shape, "As 60000,28,28 or () for a scalar");
-  CLI::Option* from = command->add_option("--from", arguments->from, "Copy this .npy file");
+  command->add_option("DTYPE", arguments->dtype, "As float32, <f4, datetime64[ns], S10");
+  command->add_option("SHAPE", arguments->shape, "As 60000,28,28 or () for a scalar");
+  CLI::Option* from = command->add_option(
+      "--from", arguments->from,
+      "Copy this file: .npy, .npz, .csv, .safetensors; any other with DTYPE and SHAPE");
+  CLI::Option* like =
+      command->add_option("--like", arguments->like, "Type, shape and order of this array");
   CLI::Option* fill =
       command->add_option("--fill", arguments->fill, "Value of every element (default 0)");
-  CLI::Option* order =
-      command->add_option("--order", arguments->order, "C (rows together) or F (columns)")
-          ->check(CLI::IsMember({"C", "F"}));
-  from->excludes(dtype)->excludes(shape)->excludes(fill)->excludes(order);
+  command->add_option("--order", arguments->order, "C (rows together) or F (columns)")
+      ->check(CLI::IsMember({"C", "F"}));
+  command
+      ->add_flag("--skip-heading", arguments->skip_heading,
+                 "The first line of a .csv file has no values")
+      ->needs(from);
+  from->excludes(like)->excludes(fill);
   command
       ->add_option("--align", arguments->align, "Start of the data: a multiple of this, 64 to 8192")
       ->check([](const std::string& text) {
@@ -133,8 +181,9 @@ void add_create_command(CLI::App& app, Action& action) {
       ->check(CLI::PositiveNumber);
   command->add_flag("--replace", arguments->replace, "Replace an existing file");
   command->callback([arguments, &action] {
-    if (arguments->from.empty() && (arguments->dtype.empty() || arguments->shape.empty())) {
-      throw CLI::ValidationError("create", "give DTYPE and SHAPE, or --from FILE");
+    const bool typed = !arguments->dtype.empty() && !arguments->shape.empty();
+    if (arguments->from.empty() && arguments->like.empty() && !typed) {
+      throw CLI::ValidationError("create", "give DTYPE and SHAPE, --like PATH or --from FILE");
     }
     action = [arguments] { return create_command(*arguments); };
   });

@@ -43,10 +43,18 @@ int main(int argc, char** argv) {
     arrayfs::add_umount_command(app, action);
     arrayfs::add_upgrade_command(app, action);
     arrayfs::add_create_command(app, action);
+    arrayfs::add_lock_command(app, action);
     arrayfs::add_ls_command(app, action);
     arrayfs::add_info_command(app, action);
+    arrayfs::add_show_command(app, action);
+    arrayfs::add_stats_command(app, action);
+    arrayfs::add_plot_command(app, action);
+    arrayfs::add_transfer_commands(app, action);
     arrayfs::add_seal_commands(app, action);
     arrayfs::add_status_command(app, action);
+    arrayfs::add_doctor_command(app, action);
+    arrayfs::add_top_command(app, action);
+    arrayfs::add_completions_command(app, action);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -11,6 +11,7 @@ namespace arrayfs {
 [[nodiscard]] std::unique_ptr<const View> make_json_view();
 [[nodiscard]] std::unique_ptr<const View> make_stats_view();
 [[nodiscard]] std::unique_ptr<const View> make_csv_view();
+[[nodiscard]] std::unique_ptr<const View> make_png_view();
 [[nodiscard]] std::unique_ptr<const View> make_raw_view();
 [[nodiscard]] std::unique_ptr<const View> make_zarr_view();
 [[nodiscard]] std::unique_ptr<const View> make_npz_view();

@@ -29,6 +29,7 @@ What is here (generated, read-only, not listed by the directory above):
   stats/PATH            mean, deviation, percentiles, a histogram
   json/PATH.json        what info says, for programs
   csv/PATH.csv          the values of one or two axes; fields as columns
+  png/PATH.png          a picture; png/PATH/3,5.png of part [3, 5] of more than two axes
   raw/PATH.bin          the data without the header
   zarr/PATH.zarr/       a Zarr store, versions 2 and 3
   npz/DIR.npz, safetensors/DIR.safetensors

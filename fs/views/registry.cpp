@@ -13,6 +13,7 @@ std::span<const std::unique_ptr<const View>> views() {
     all.push_back(make_json_view());
     all.push_back(make_stats_view());
     all.push_back(make_csv_view());
+    all.push_back(make_png_view());
     all.push_back(make_raw_view());
     all.push_back(make_zarr_view());
     all.push_back(make_npz_view());

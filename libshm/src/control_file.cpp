@@ -13,6 +13,8 @@
 namespace shm {
 namespace {
 
+using HeaderWords = std::array<std::uint64_t, sizeof(ControlHeader) / sizeof(Word)>;
+
 Result<ControlHeader> make_header(std::uint64_t size_bytes, const ControlKind& kind) {
   const auto boot = posix::boot_id();
   if (!boot) return tl::unexpected(boot.error());
@@ -30,8 +32,10 @@ Result<ControlHeader> make_header(std::uint64_t size_bytes, const ControlKind& k
 /// Writes the first state, the header last: who sees it whole sees the rest, too.
 void initialise(std::span<std::byte> file, const ControlHeader& header, const ControlKind& kind) {
   kind.reset(file.subspan(sizeof header));
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  std::memcpy(file.data(), &header, sizeof header);
+  HeaderWords values;
+  std::memcpy(values.data(), &header, sizeof header);
+  auto* words = reinterpret_cast<Word*>(file.data());
+  for (const std::uint64_t value : values) words++->store(value, std::memory_order_release);
 }
 
 bool is_blank(const ControlHeader& header) {
@@ -55,8 +59,11 @@ Result<bool> is_current(const ControlHeader& found, const ControlHeader& own,
 }
 
 ControlHeader read_header(const posix::Mapping& mapping) {
+  HeaderWords values;
+  const auto* words = reinterpret_cast<const Word*>(mapping.data());
+  for (std::uint64_t& value : values) value = words++->load(std::memory_order_acquire);
   ControlHeader header;
-  std::memcpy(&header, mapping.data(), sizeof header);
+  std::memcpy(&header, values.data(), sizeof header);
   return header;
 }
 

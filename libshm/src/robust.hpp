@@ -84,10 +84,11 @@ Outcome unlock(Machine& machine, Word& word, bool damaged, bool wake_all) {
 
 template <typename Machine>
 void announce(Machine& machine, Signal& signal) {
+  const bool wanted = machine.load(signal.wanted) != 0;
+  // Before the count: who wants it from here on reads the new count, or stays on record.
+  if (wanted) machine.store(signal.wanted, 0);
   machine.add(signal.count);
-  if (machine.load(signal.wanted) == 0) return;
-  machine.store(signal.wanted, 0);
-  machine.wake(signal.count, true);
+  if (wanted) machine.wake(signal.count, true);
 }
 
 template <typename Machine>

@@ -20,6 +20,10 @@ try:
     import zarr
 except ImportError:
     zarr = None
+try:
+    import PIL.Image
+except ImportError:
+    PIL = None
 
 SAFETENSORS = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4", "I32": "<i4",
                "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8", "C64": "<c8"}
@@ -183,6 +187,25 @@ class Views(unittest.TestCase):
             with self.assertRaises(OSError):
                 view.read()
 
+    @unittest.skipIf(os.geteuid() != 0, "needs root, to be somebody else")
+    def test_an_archive_obeys_the_permissions_of_its_arrays(self):
+        directory = self.mount.path / "private"
+        directory.mkdir()
+        for name in ("open.npy", "closed.npy"):
+            np.save(directory / name, np.arange(3))
+        archive = str(self.control / "npz/private.npz")
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        self.assertEqual(run("cat", archive, errors="replace", **nobody).returncode, 0)
+        directory.chmod(0o744)  # may be listed, but not searched
+        self.assertEqual(run("cat", archive, errors="replace", **nobody).returncode, 1)
+        directory.chmod(0o755)
+        (directory / "closed.npy").chmod(0o600)
+        refused = run("cat", archive, **nobody)
+        self.assertEqual((refused.returncode, "Permission denied" in refused.stderr), (1, True))
+        self.assertEqual(run("cat", archive, errors="replace").returncode, 0)
+        chunk = str(self.control / "zarr/private/closed.npy.zarr/.zarray")
+        self.assertNotEqual(run("cat", chunk, **nobody).returncode, 0)
+
     # ---- zarr
 
     @unittest.skipIf(zarr is None, "python3-zarr is not installed")
@@ -214,6 +237,70 @@ class Views(unittest.TestCase):
         copied = run("cp", "-r", str(store), os.environ.get("TMPDIR", "/tmp") + f"/copied-{os.getpid()}.zarr")
         self.assertEqual((copied.returncode, copied.stderr), (0, ""))
         run("rm", "-r", os.environ.get("TMPDIR", "/tmp") + f"/copied-{os.getpid()}.zarr")
+
+    # ---- png
+
+    def picture(self, path: str):
+        image = PIL.Image.open(self.control / path)
+        image.load()
+        return image
+
+    @unittest.skipIf(PIL is None, "python3-pil is not installed")
+    def test_png_of_images_is_the_image(self):
+        rng = np.random.default_rng(0)
+        for channels, mode in ((3, "RGB"), (4, "RGBA")):
+            pixels = rng.integers(0, 256, (40, 60, channels), "u1")
+            np.save(self.mount.path / "image.npy", pixels)
+            image = self.picture("png/image.npy.png")
+            self.assertEqual((image.size, image.mode), ((60, 40), mode))
+            np.testing.assert_array_equal(np.asarray(image), pixels)
+        np.save(self.mount.path / "image.npy", np.full((3000, 10, 3), (10, 20, 30), "u1"))
+        reduced = self.picture("png/image.npy.png")
+        self.assertEqual(reduced.size[1], 2048)
+        self.assertEqual(reduced.getpixel((0, 0)), (10, 20, 30))
+
+    @unittest.skipIf(PIL is None, "python3-pil is not installed")
+    def test_png_of_a_map(self):
+        table = np.linspace(0, 1, 1_000_000).reshape(1000, 1000)
+        np.save(self.mount.path / "map.npy", table)
+        colours = set(self.picture("png/map.npy.png").convert("RGB").getdata())
+        dark, light = (68, 1, 84), (253, 231, 37)  # the ends of viridis
+        for wanted in (dark, light):
+            self.assertLess(min(sum(abs(a - b) for a, b in zip(wanted, colour)) for colour in colours), 20)
+        nan_colour = (230, 40, 200)
+        self.assertNotIn(nan_colour, colours)
+        table[500, 500] = np.nan
+        np.save(self.mount.path / "map.npy", table)
+        self.assertIn(nan_colour, set(self.picture("png/map.npy.png").convert("RGB").getdata()))
+
+    @unittest.skipIf(PIL is None, "python3-pil is not installed")
+    def test_png_of_every_kind_of_number(self):
+        for kind, array in self.numbers.items():
+            with self.subTest(kind):
+                if array.size == 0:
+                    self.assertRaises(OSError, (self.control / f"png/numbers/{kind}.npy.png").read_bytes)
+                else:
+                    self.assertGreater(min(self.picture(f"png/numbers/{kind}.npy.png").size), 150)
+        np.save(self.mount.path / "extremes.npy", np.array([[1.7e308, -1.7e308], [np.inf, np.nan]]))
+        self.picture("png/extremes.npy.png")
+        np.save(self.mount.path / "nothing.npy", np.full(5, np.nan))
+        self.picture("png/nothing.npy.png")
+        self.assertRaises(OSError, (self.control / "png/all/unicode.npy.png").read_bytes)
+
+    @unittest.skipIf(PIL is None, "python3-pil is not installed")
+    def test_png_of_parts(self):
+        array = np.random.default_rng(0).random((2, 3, 20, 30))
+        for order in "CF":
+            np.save(self.mount.path / "parts.npy", np.asarray(array, order=order))
+            names = os.listdir(self.control / "png/parts.npy")
+            self.assertEqual(sorted(names), [f"{i},{j}.png" for i in range(2) for j in range(3)])
+            np.save(self.mount.path / "part.npy", array[1, 2])
+            part = np.asarray(self.picture("png/parts.npy/1,2.png"))
+            alone = np.asarray(self.picture("png/part.npy.png"))
+            np.testing.assert_array_equal(part[48:, :600], alone[48:, :600])  # below the title
+        for missing in ("2,0.png", "1.png", "01,2.png", "1,2,0.png", "-1,0.png", "x.png"):
+            self.assertFalse((self.control / "png/parts.npy" / missing).exists(), missing)
+        self.assertEqual(os.listdir(self.control / "png/part.npy"), [])
 
     # ---- metrics
 

@@ -69,7 +69,8 @@ class Ring {
 
   [[nodiscard]] const Array& array() const { return array_; }
   [[nodiscard]] std::uint64_t slots() const { return array_.layout().shape.front(); }
-  /// Positions reserved and acquired so far; a moment's truth.
+  /// Positions reserved and acquired so far, as of some moment; who died just then may be missing
+  /// until the next one comes.
   [[nodiscard]] std::uint64_t reserved() const;
   [[nodiscard]] std::uint64_t acquired() const;
 

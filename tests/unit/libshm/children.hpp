@@ -72,7 +72,7 @@ class Shared {
 /// The longer test runs have SHM_TEST_KILLS=100000 or so.
 inline int kills() {
   const char* wanted = std::getenv("SHM_TEST_KILLS");
-  return wanted == nullptr ? 400 : std::atoi(wanted);
+  return wanted == nullptr ? 1000 : std::atoi(wanted);
 }
 
 }  // namespace shm
