@@ -194,6 +194,7 @@ Result<void> FileSystem::make_room_for_overwrite(NodeId node, const Caller& call
     const bool held = (*inode)->opens() != 0 || is_mapped(node);
     return held ? fail(ETXTBSY) : Result<void>{};
   }
+  journal_->intend({st->st_ino, st->st_ino});
   // The kernel looks the name up again: that is when it gets its new version.
   second_lookups_.expect(caller.pid, *st, name_in_store(node, *st).value_or(""));
   return fail(ESTALE);

@@ -68,7 +68,11 @@ Result<FileSystem> FileSystem::create(const Store& store, StateMemory& memory,
     return fail_errno("securebits");
   }
   auto release = options.backing ? options.backing->release : [](std::int32_t) {};
+  if (auto sound = memory.check(); !sound) {
+    return tl::unexpected(sound.error());
+  }
   auto journal = std::make_unique<Journal>(memory);
+  static_cast<void>(journal->recover());  // before anything is derived from the counts
   auto kept = std::make_unique<KeptFds>(memory, *journal);
   auto inodes = InodeTable::create(memory, *journal, *kept, store.root_fd(), std::move(release));
   if (!inodes) {

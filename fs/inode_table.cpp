@@ -88,6 +88,9 @@ Result<InodeTable> InodeTable::create(StateMemory& memory, Journal& journal, Kep
   InodeTable table(memory, journal, kept, root_fd, std::move(release_backing));
   table.derive();
   if (table.state_.nodes != 0) {
+    if (table.inodes_[kRootNode].ino == 0) {
+      return fail(EPROTO, "state memory: nodes without a root");
+    }
     return table;
   }
   const auto st = shm::posix::stat_fd(root_fd);
@@ -124,9 +127,21 @@ void InodeTable::derive() {
       inode.next = std::exchange(state_.free_slot, slot);
       continue;
     }
+    mend(slot);
     inode.next = std::exchange(buckets_[bucket(inode.ino)], slot);
     state_.open_files += inode.opens();
     open_fds_ += inode.fd >= 0 ? 1 : 0;
+  }
+}
+
+// A record may have been damaged by the server that died. Nothing is closed that is not the node's.
+void InodeTable::mend(std::uint32_t slot) {
+  Inode& inode = inodes_[slot];
+  if (inode.handle_bytes > sizeof inode.handle) {
+    inode.handle_bytes = 0;
+  }
+  if (!kept_.keeps_node(inode.fd, slot)) {
+    inode.fd = -1;
   }
 }
 
@@ -142,8 +157,10 @@ InodeTable::~InodeTable() {
 }
 
 void InodeTable::settle(std::initializer_list<std::uint64_t> inos) {
-  for (std::uint32_t slot = kRootNode + 1; slot < state_.used_slots; ++slot) {
+  state_.open_files = 0;
+  for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
     if (inodes_[slot].ino != 0) {
+      state_.open_files += inodes_[slot].opens();
       free_if_unused(slot);
     }
   }
@@ -319,7 +336,7 @@ void InodeTable::grow_buckets() {
 
 void InodeTable::free_if_unused(std::uint32_t slot) {
   Inode& inode = inodes_[slot];
-  if (inode.lookups != 0 || inode.users != 0) {
+  if (inode.lookups != 0 || inode.users != 0 || slot == kRootNode) {
     return;
   }
   std::uint32_t* link = &buckets_[bucket(inode.ino)];

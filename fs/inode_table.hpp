@@ -30,7 +30,7 @@ class InodeTable {
   using ReleaseBacking = std::function<void(std::int32_t backing_id)>;
 
   /// Starts with the root alone, or with what an earlier table left in the memory. `root_fd` and
-  /// the references must outlive the table.
+  /// the references must outlive the table. Errors: EPROTO when that has no root, those of fstat.
   [[nodiscard]] static shm::Result<InodeTable> create(StateMemory& memory, Journal& journal,
                                                       KeptFds& kept, int root_fd,
                                                       ReleaseBacking release_backing);
@@ -84,6 +84,7 @@ class InodeTable {
   [[nodiscard]] std::uint32_t take_slot();
   void grow_buckets();
   void derive();
+  void mend(std::uint32_t slot);
   void free_if_unused(std::uint32_t slot);
   void free_memory_if_nameless(Inode& inode);
   void close_backing(Inode& inode);

@@ -1,6 +1,7 @@
 #include "journal.hpp"
 
 #include <atomic>
+#include <cstddef>
 
 #include "kept_fds.hpp"
 
@@ -44,8 +45,22 @@ void Journal::end() {
   earlier_.reset();
 }
 
-std::uint64_t& Journal::word(const JournalEntry& entry) const {
-  return *reinterpret_cast<std::uint64_t*>(reinterpret_cast<std::byte*>(&state_) + entry.offset);
+std::uint64_t* Journal::count(const JournalEntry& entry) const {
+  const std::uint64_t slot = (entry.offset - sizeof(State)) / sizeof(Inode);
+  if (entry.offset < sizeof(State) || slot > memory_.max_inodes()) {
+    return nullptr;
+  }
+  Inode& inode = memory_.inodes()[slot];
+  switch ((entry.offset - sizeof(State)) % sizeof(Inode)) {
+    case offsetof(Inode, lookups):
+      return &inode.lookups;
+    case offsetof(Inode, views):
+      return &inode.views;
+    case offsetof(Inode, users):
+      return &inode.users;
+    default:
+      return nullptr;
+  }
 }
 
 void Journal::append(const JournalEntry& entry) {
@@ -88,8 +103,8 @@ std::uint64_t Journal::recover() {
   }
   if (state_.journal_used != 0) {
     const JournalEntry& last = state_.journal[state_.journal_used - 1];
-    if (last.offset != 0) {
-      word(last) = last.after;
+    if (std::uint64_t* const interrupted = count(last)) {
+      *interrupted = last.after;
     }
   }
   return state_.journal_unique;
@@ -104,8 +119,8 @@ void Journal::resolve(bool comes_again, KeptFds& kept) {
       const JournalEntry& entry = state_.journal[state_.journal_used - 1];
       if (entry.offset == 0) {
         kept.drop(entry.after);
-      } else {
-        word(entry) += entry.before - entry.after;  // others may have changed it since
+      } else if (std::uint64_t* const changed = count(entry)) {
+        *changed += entry.before - entry.after;  // others may have changed it since
       }
       fence();
       --state_.journal_used;

@@ -24,7 +24,7 @@ class Journal {
   /// The kernel has its answer.
   void end();
 
-  /// Sets a word of the state memory.
+  /// Sets a count of a node: lookups, views or users.
   void set(std::uint64_t& word, std::uint64_t value);
   /// A descriptor is about to be kept under this handle.
   void keeps(std::uint64_t handle);
@@ -44,7 +44,8 @@ class Journal {
   void resolve(bool comes_again, KeptFds& kept);
 
  private:
-  [[nodiscard]] std::uint64_t& word(const JournalEntry& entry) const;
+  /// The count that the entry is about; null when there is none: the record is damaged.
+  [[nodiscard]] std::uint64_t* count(const JournalEntry& entry) const;
   void append(const JournalEntry& entry);
 
   StateMemory& memory_;

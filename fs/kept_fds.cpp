@@ -55,6 +55,12 @@ bool KeptFds::keep_node(int fd, std::uint32_t slot) {
   return record(state_, fd, FdUse::kNode, slot);
 }
 
+bool KeptFds::keeps_node(int fd, std::uint32_t slot) const {
+  return fd >= 0 && static_cast<std::uint32_t>(fd) < kMaxFds &&
+         state_.fds[fd].use == static_cast<std::uint32_t>(FdUse::kNode) &&
+         state_.fds[fd].owner == slot;
+}
+
 void KeptFds::close_node(int fd) {
   state_.fds[fd].use = static_cast<std::uint32_t>(FdUse::kNone);
   close(fd);
@@ -65,6 +71,9 @@ void KeptFds::keep_mount(State& state, int fd) {
 }
 
 void KeptFds::close_unknown(const StateMemory& memory) {
+  if (!memory.check()) {
+    return;  // nothing can be served from it
+  }
   State& state = memory.state();
   const Inode* inodes = memory.inodes();
   unsigned unknown_from = STDERR_FILENO + 1;

@@ -26,6 +26,8 @@ class KeptFds {
 
   /// Keeps the descriptor of a node; false when the table is full.
   [[nodiscard]] bool keep_node(int fd, std::uint32_t slot);
+  /// Whether keep_node() took this descriptor for this slot.
+  [[nodiscard]] bool keeps_node(int fd, std::uint32_t slot) const;
   /// Closes a descriptor that keep_node() took.
   void close_node(int fd);
 

@@ -146,6 +146,7 @@ ssize_t KernelProtocol::write_device(int fd, iovec* iov, int count, void* userda
       return size;
     }
     const ssize_t written = ::writev(fd, iov, count);
+    self.state_.can_resend = (self.offered_flags_ & kHasResend) != 0 ? 1 : 0;
     self.state_.init_answered = written > 0 ? 1 : 0;
     return written;
   }

@@ -42,8 +42,6 @@ class KernelProtocol {
 
   /// Whether a server before this one has spoken with the kernel already; its INIT is played back.
   [[nodiscard]] bool is_successor() const { return state_.init_answered != 0; }
-  /// Whether a successor can be told what its predecessor left unanswered (Linux >= 6.9).
-  [[nodiscard]] bool can_resend() const { return (offered_flags_ & kHasResend) != 0; }
   /// Makes the kernel send again what was read and never answered.
   [[nodiscard]] shm::Result<void> request_resend() const;
 

@@ -17,6 +17,8 @@ using shm::fail;
 using shm::Result;
 
 constexpr std::int64_t kMaxTtlSeconds = 100LL * 365 * 86400;
+// Beyond it nothing was set by this program; up to it, sums with times of this age fit.
+constexpr std::int64_t kLatestExpiry = 1LL << 40;
 
 std::string expires_name(const std::string& prefix) {
   return prefix + "array.expires";
@@ -79,7 +81,10 @@ Lifetime read_lifetime(int fd, const std::string& prefix) {
   if (prefix.empty()) {
     return lifetime;
   }
-  lifetime.expires_at = parse_number<std::int64_t>(read_value(fd, expires_name(prefix)));
+  const auto expires_at = parse_number<std::int64_t>(read_value(fd, expires_name(prefix)));
+  if (expires_at && *expires_at >= 0 && *expires_at <= kLatestExpiry) {
+    lifetime.expires_at = expires_at;
+  }
   const std::string owner = read_value(fd, owner_name(prefix));
   if (const size_t blank = owner.find(' '); blank != std::string::npos) {
     const auto pid = parse_number<pid_t>(std::string_view(owner).substr(0, blank));

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 
 namespace arrayfs {
@@ -61,12 +62,23 @@ Result<StateMemory> StateMemory::adopt(Fd fd) {
   }
   memory.fd_ = std::move(fd);
   memory.mapping_ = std::move(*mapping);
-  const State& state = memory.state();
-  if (state.magic != kMagic || state.version != kStateVersion ||
-      size_bytes != size_for(state.max_inodes)) {
+  return memory.check().map([&] { return std::move(memory); });
+}
+
+Result<void> StateMemory::check() const {
+  const State& its = state();
+  if (its.magic != kMagic || its.version != kStateVersion ||
+      mapping_.size() != size_for(its.max_inodes)) {
     return fail(EPROTO, "state memory: of another version of arrayfs");
   }
-  return memory;
+  const bool fits = its.used_slots != 0 && its.used_slots - 1 <= its.max_inodes &&
+                    its.used_fds <= kMaxFds && its.journal_used <= kJournalEntries &&
+                    its.config_bytes <= sizeof its.config && its.init_bytes <= sizeof its.init &&
+                    memchr(its.supervision.last_reason, 0, sizeof its.supervision.last_reason);
+  if (!fits) {
+    return fail(EPROTO, "state memory: damaged");
+  }
+  return {};
 }
 
 std::int64_t monotonic_ms() {

@@ -133,6 +133,7 @@ struct State {
 
   std::uint32_t init_bytes;     ///< of `init`; 0: the kernel has not spoken yet
   std::uint32_t init_answered;  ///< 1 once the kernel has the answer
+  std::uint32_t can_resend;     ///< 1 when the kernel sends again what was not answered
   std::byte init[256];          ///< the INIT request
   std::int64_t started_at;      ///< of the mount, seconds since the epoch
   std::uint64_t busy_since_ms;  ///< CLOCK_MONOTONIC, when the work at hand began; 0: none
@@ -167,8 +168,13 @@ class StateMemory {
  public:
   /// Reserves room for `max_inodes` records. Errors: those of memfd_create(2) and mmap(2).
   [[nodiscard]] static shm::Result<StateMemory> create(std::uint32_t max_inodes);
-  /// Maps the memory that another program made. Errors: EPROTO when its layout is another.
+  /// Maps the memory that another program made. Errors: EPROTO when its layout is another, or as
+  /// check().
   [[nodiscard]] static shm::Result<StateMemory> adopt(shm::posix::Fd fd);
+
+  /// Whether what a server left here can be read: every count fits the place that it counts.
+  /// Single records are mended by who owns them. Errors: EPROTO.
+  [[nodiscard]] shm::Result<void> check() const;
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] State& state() const { return *reinterpret_cast<State*>(mapping_.data()); }

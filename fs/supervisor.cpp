@@ -196,6 +196,9 @@ Supervisor::End Supervisor::run(const std::function<int()>& serve,
     if (stop || state_.supervision.serving == 0) {
       return stop ? End::kStopped : End::kFailed;
     }
+    if (state_.can_resend == 0) {
+      return End::kStopped;  // what the server was asked would never be answered
+    }
     char reason[sizeof state_.supervision.last_reason];
     if (WIFSTOPPED(status)) {
       kill_server();

@@ -132,6 +132,10 @@ TEST_F(LifetimeTest, NonsenseInTheStoreIsNoLimit) {
   store_raw("owner", "a b");
   store_raw("expires", std::string(200, '9'));
   EXPECT_FALSE(read().limited());
+  for (const char* no_time : {"-1", "-9223372036854775808", "9223372036854775807"}) {
+    store_raw("expires", no_time);
+    EXPECT_FALSE(read().limited()) << no_time;
+  }
   store_raw("owner", " ");
   EXPECT_FALSE(read().limited());
 }
