@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fixture.hpp"
@@ -187,8 +188,9 @@ TEST_F(Succession, TheRootIsNotFreedHoweverFewItsLookups) {
 }
 
 TEST_F(Succession, DamagedMemoryClosesNothing) {
-  state_.used_slots = UINT32_MAX;
+  const std::uint32_t used_slots = std::exchange(state_.used_slots, UINT32_MAX);
   KeptFds::close_unknown(memory_);
+  state_.used_slots = used_slots;
   EXPECT_GE(fcntl(probe_, F_GETFD), 0);
 }
 
