@@ -371,6 +371,11 @@ Result<void> FileSystem::read_directory(std::uint64_t handle, std::uint64_t offs
 // ---- files
 
 Result<Fd> FileSystem::reopen(NodeId node, int flags) {
+  // The kernel opens all others itself; opening a FIFO here would wait for its other end.
+  const auto inode = inodes_.find(node);
+  if (inode && (flags & O_PATH) == 0 && !S_ISREG((*inode)->mode) && !S_ISDIR((*inode)->mode)) {
+    return fail(ENXIO);
+  }
   return proc_path(node).and_then([&](const std::string& path) {
     return shm::posix::open_at(AT_FDCWD, path, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW));
   });

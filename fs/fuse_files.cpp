@@ -170,7 +170,9 @@ void op_read(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset,
     guarded(request, [&] { read_view(request, node, info->fh, size, offset); });
     return;
   }
-  fuse_bufvec data = FUSE_BUFVEC_INIT(size);
+  fuse_bufvec data{};
+  data.count = 1;
+  data.buf[0].size = size;
   data.buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
   data.buf[0].fd = files_of(request).data_fd(info->fh);
   data.buf[0].pos = offset;

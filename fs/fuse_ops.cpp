@@ -17,8 +17,9 @@ void op_init(void* userdata, fuse_conn_info* connection) {
   }
   want(FUSE_CAP_EXPLICIT_INVAL_DATA);
   want(FUSE_CAP_SPLICE_MOVE);
-  connection->want &= ~(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE |
-                        FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_SPLICE_READ);
+  constexpr unsigned kUnwanted = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE |
+                                 FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_SPLICE_READ;
+  connection->want &= ~kUnwanted;
   connection->time_gran = 1;
 }
 

@@ -357,8 +357,6 @@ void send_one(Server& server, fuzz::Input& input) {
   }
 }
 
-std::unique_ptr<Server> server_under_test;
-
 }  // namespace
 }  // namespace arrayfs
 
@@ -370,12 +368,13 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     return true;
   }();
   static_cast<void>(prepared);
+  static std::unique_ptr<Server> serving;  // ends before the log, which is older
   static int runs = 0;
   if (runs++ % kRunsOfASession == 0) {
-    server_under_test.reset();
-    server_under_test = std::make_unique<Server>();
+    serving.reset();
+    serving = std::make_unique<Server>();
   }
-  Server& server = *server_under_test;
+  Server& server = *serving;
   populate(server);
   fuzz::Input input(data, size);
   for (int i = 0; i < kMaxMessages && !input.empty(); ++i) {

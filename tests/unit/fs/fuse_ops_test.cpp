@@ -336,6 +336,14 @@ TEST_F(FuseOps, SymlinksLinksAndSpecialFiles) {
   EXPECT_EQ(fifo.as<fuse_entry_out>().attr.mode, static_cast<std::uint32_t>(S_IFIFO | 0600));
 }
 
+TEST_F(FuseOps, OpeningAFifoIsRefusedAndWaitsForNobody) {
+  const auto made =
+      kernel_.call(FUSE_MKNOD, kRoot, wire(fuse_mknod_in{S_IFIFO | 0600, 0, 0, 0}, "f"));
+  const auto node = made.as<fuse_entry_out>().nodeid;
+  EXPECT_EQ(kernel_.open(node, O_RDONLY).error, ENXIO);
+  EXPECT_EQ(kernel_.open(node, O_WRONLY).error, ENXIO);
+}
+
 TEST_F(FuseOps, UnlinkTakesTheName) {
   const Opened file = create("a", "12345");
   EXPECT_EQ(kernel_.call(FUSE_UNLINK, kRoot, wire("a")).error, 0);
