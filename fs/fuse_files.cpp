@@ -64,8 +64,9 @@ void read_view(fuse_req_t request, NodeId node, std::uint64_t handle, size_t siz
     return;
   }
   // It was opened by a server that died.
+  Session* const session = &session_of(request);  // the request may be over before it is kept
   make_view(request, node, O_RDONLY, [=](const std::shared_ptr<OpenView>& view) {
-    session_of(request).call([=] { session_of(request).views().put(handle, view); });
+    session->call([=] { session->views().put(handle, view); });
     read_from_view(request, *view, size, offset);
   });
 }
