@@ -200,7 +200,7 @@ void KernelProtocol::see_request(const std::byte* bytes, size_t size) {
   fuse_in_header header;
   std::memcpy(&header, bytes, sizeof header);
   unique_ = header.unique;
-  if (header.opcode != FUSE_INIT) {
+  if (header.opcode != FUSE_INIT || kernel_minor_ != 0) {  // the first alone counts
     return;
   }
   if (!playing_back_) {
