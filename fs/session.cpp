@@ -443,7 +443,7 @@ Result<void> Session::take_over() {
     requests.insert(requests.begin(), std::move(forgets));
   }
   // Servers that crash one after the other do so over one of these.
-  constexpr std::uint32_t kTooManyCrashes = 4;
+  constexpr std::uint32_t kTooManyCrashes = 8;
   const bool refuse_all = state_.supervision.crashes >= kTooManyCrashes;
   for (auto& request : requests) {
     const auto header = KernelProtocol::header_of(request);

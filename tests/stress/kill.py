@@ -277,9 +277,10 @@ def main() -> int:
             process.start()
             workers.append((kind.__name__, client, process, ours))
         stalls_s = []
-        for _ in range(arguments.times):
+        for number in range(arguments.times):
             time.sleep(chance.uniform(*PAUSE_S))  # the load, not a condition
-            stalls_s.append(die(mount, "UPGRADE" if arguments.upgrade else chance.choice(signals)))
+            # In turn: servers that only ever crash are taken to crash over what they are asked.
+            stalls_s.append(die(mount, "UPGRADE" if arguments.upgrade else signals[number % len(signals)]))
         stop.set()
         problems = []
         turns, slowest_s = 0, 0.0
