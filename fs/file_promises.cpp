@@ -164,6 +164,12 @@ bool FileSystem::is_mapped(NodeId node) {
   return !inode || !mappers_of(options_.device, (*inode)->ino).empty();
 }
 
+// An empty file that somebody has open is about to be written.
+bool FileSystem::is_open(std::uint64_t ino) {
+  const auto node = inodes_.find_by_ino(ino);
+  return node && (*inodes_.find(*node))->opens() != 0;
+}
+
 bool FileSystem::kept_for_another(NodeId node, const Caller& caller) {
   const auto inode = inodes_.find(node);
   return inode && second_lookups_.kept_for_another((*inode)->ino, caller.pid);
@@ -251,7 +257,7 @@ Result<bool> FileSystem::prepare_second_lookup(NodeId parent, const char* name,
     second_lookups_.done(caller.pid);
     return false;
   }
-  if (st->st_size == 0 && !second_lookups_.kept(st->st_ino)) {
+  if (st->st_size == 0 && !second_lookups_.kept(st->st_ino) && !is_open(st->st_ino)) {
     SecondLookups::give(*expected, st->st_ino);
     return false;
   }

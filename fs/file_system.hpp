@@ -250,6 +250,7 @@ class FileSystem {
   [[nodiscard]] std::uint64_t measure() const;
   [[nodiscard]] bool is_array(NodeId node);
   [[nodiscard]] bool is_mapped(NodeId node);
+  [[nodiscard]] bool is_open(std::uint64_t ino);
   [[nodiscard]] shm::Result<void> set_own_xattr(NodeId node, const ArrayFile& file,
                                                 std::string_view name, std::string_view value);
   [[nodiscard]] shm::Result<void> remove_stored_xattr(NodeId node, const std::string& name);

@@ -382,9 +382,8 @@ void Worker::save() {
   if (!turn.taken()) {
     return;
   }
-  // A linked array that somebody reads cannot be replaced under one name.
   Fd fd(open(name.path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (outcome(kSave, fd.valid(), {ETXTBSY}, name.path)) {
+  if (outcome(kSave, fd.valid(), {}, name.path)) {
     write_array(fd.get(), new_seed(), array_words(), name.path);
     outcome(kSaveClose, fd.close_now() == 0, {}, name.path);
   }
@@ -698,8 +697,7 @@ void Worker::write_free() {
   const std::string path = free_name();
   const int flags = O_RDWR | O_CREAT | O_CLOEXEC | (chance(2) ? O_TRUNC : 0);
   Fd fd(open(path.c_str(), flags, 0644));
-  // ETXTBSY: another took into use what was kept for this overwriter (about 1 in 10,000).
-  if (!outcome(kFreeOpen, fd.valid(), {ENOENT, ETXTBSY}, path)) {
+  if (!outcome(kFreeOpen, fd.valid(), {ENOENT}, path)) {
     return;
   }
   const std::uint32_t seed = new_seed();
@@ -764,8 +762,7 @@ void Worker::truncate_free() {
 void Worker::allocate_free() {
   const std::string path = free_name();
   Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  // ETXTBSY: another took into use what was kept for this overwriter (about 1 in 10,000).
-  if (!outcome(kFreeOpen, fd.valid(), {ENOENT, ETXTBSY}, path)) {
+  if (!outcome(kFreeOpen, fd.valid(), {ENOENT}, path)) {
     return;
   }
   constexpr std::array<int, 3> kModes{0, FALLOC_FL_KEEP_SIZE,
