@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "fault_point.hpp"
 #include "fuse_ops.hpp"
 #include "fuse_reply.hpp"
 
@@ -50,6 +51,7 @@ void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {
 }
 
 void read_from_view(fuse_req_t request, OpenView& view, size_t size, off_t offset) {
+  fault_point("view: read");
   std::vector<char> buffer(size);
   const auto got = view.read(static_cast<std::uint64_t>(offset), buffer);
   if (!got) {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "session.hpp"
+#include "suspects.hpp"
 
 namespace arrayfs {
 
@@ -85,8 +86,11 @@ void answer_done(fuse_req_t request, Operation&& operation) {
 // Runs `operation` on an executor thread; it must own what it uses and reply itself.
 template <typename Operation>
 void answer_later(fuse_req_t request, Operation&& operation) {
-  session_of(request).executor().run(
-      Executor::Job([request, operation = std::forward<Operation>(operation)]() mutable {
+  State& state = session_of(request).state();
+  session_of(request).executor().run(Executor::Job(
+      [request, &state, unique = state.journal_unique,
+       operation = std::forward<Operation>(operation)]() mutable {
+        const AtHand at_hand(state, unique);
         guarded(request, [&] { operation(); });
       }));
 }

@@ -1,7 +1,6 @@
 #include "session.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -372,19 +371,20 @@ int Session::next_request() {
   const int result = fuse_session_receive_buf(session_, &buffer);
   if (result > 0) {
     state_.busy_since_ms = static_cast<std::uint64_t>(monotonic_ms());
-    process(std::span(state_.request, static_cast<size_t>(result)));
+    process(std::span(state_.request, static_cast<size_t>(result)),
+            [this] { KernelProtocol::mark_done(state_.request); });
   }
   return result;
 }
 
-void Session::process(std::span<std::byte> request) {
+void Session::process(std::span<std::byte> request, const std::function<void()>& done) {
   fault_point("request: read");
   fuse_buf buffer{};
   buffer.mem = request.data();
   buffer.size = request.size();
   files_->journal().begin(protocol_.unique());
   fuse_session_process_buf(session_, &buffer);
-  KernelProtocol::mark_done(request);
+  done();
   fault_point("request: done");
   files_->journal().end();
 }
@@ -395,69 +395,6 @@ void Session::call_for(std::uint64_t unique, Mailbox::Task task) {
     task();
     files_->journal().end();
   });
-}
-
-// What the kernel sends again, and what came in between.
-std::vector<std::vector<std::byte>> Session::read_again() {
-  std::vector<std::vector<std::byte>> requests;
-  std::vector<std::byte> buffer(kRequestBytes);
-  pollfd readable{device_, POLLIN, 0};
-  while (poll(&readable, 1, 0) == 1 && (readable.revents & POLLIN) != 0) {
-    const ssize_t got = read(device_, buffer.data(), buffer.size());
-    if (got <= 0) {
-      break;
-    }
-    requests.emplace_back(buffer.begin(), buffer.begin() + got);
-    const auto header = KernelProtocol::header_of(requests.back());
-    if (header.answered && !header.resent) {
-      break;  // those that are sent again come first
-    }
-  }
-  return requests;
-}
-
-Result<void> Session::take_over() {
-  // The predecessor may have died over a request that is never sent again.
-  const auto left = KernelProtocol::message_in(state_.request);
-  const auto left_header = KernelProtocol::header_of(left);
-  std::vector<std::byte> forgets;
-  if (!left.empty() && left_header.forgets) {
-    forgets.assign(left.begin(), left.end());
-    if (left_header.unique == state_.journal_unique) {
-      files_->settle(true);
-    }
-  }
-  if (auto asked = protocol_.request_resend(); !asked) {
-    return asked;
-  }
-  auto requests = read_again();
-  const auto unanswered = std::ranges::find_if(requests, [&](const auto& request) {
-    const auto header = KernelProtocol::header_of(request);
-    return header.resent && (header.unique & ~kResentBit) == state_.journal_unique;
-  });
-  files_->settle(unanswered != requests.end());
-  if (unanswered != requests.end()) {
-    // At once: what is known of its first attempt is forgotten when another request begins.
-    std::rotate(requests.begin(), unanswered, unanswered + 1);
-  } else if (!forgets.empty()) {
-    requests.insert(requests.begin(), std::move(forgets));
-  }
-  // Servers that crash one after the other do so over one of these.
-  constexpr std::uint32_t kTooManyCrashes = 8;
-  const bool refuse_all = state_.supervision.crashes >= kTooManyCrashes;
-  for (auto& request : requests) {
-    const auto header = KernelProtocol::header_of(request);
-    if (refuse_all && header.resent && header.answered) {
-      spdlog::error("request {:#x} is refused: servers crash over it", header.unique);
-      protocol_.refuse(header.unique, EIO);
-    } else {
-      state_.busy_since_ms = static_cast<std::uint64_t>(monotonic_ms());
-      protocol_.see(request);
-      process(request);
-    }
-  }
-  KernelProtocol::mark_done(state_.request);
-  return {};
 }
 
 const char* Session::plane() const {

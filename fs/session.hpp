@@ -48,6 +48,7 @@ class Session {
   [[nodiscard]] ControlTree& control() { return *control_; }
   [[nodiscard]] Executor& executor() { return *executor_; }
   [[nodiscard]] KernelProtocol& protocol() { return protocol_; }
+  [[nodiscard]] State& state() { return state_; }
   /// Runs `task` on the session's thread, soon. From any thread but that one.
   void call(Mailbox::Task task) { mailbox_->post(std::move(task)); }
   /// The same for a task that goes on with the request of this number.
@@ -68,8 +69,11 @@ class Session {
   [[nodiscard]] shm::Result<void> start_serving(std::optional<Backing> backing);
   [[nodiscard]] shm::Result<void> loop();
   [[nodiscard]] int next_request();
-  void process(std::span<std::byte> request);
+  /// `done` says that a successor need not do it again.
+  void process(std::span<std::byte> request, const std::function<void()>& done);
+  // In succession.cpp.
   [[nodiscard]] shm::Result<void> take_over();
+  void process_again(std::span<std::byte> request, const std::function<void()>& done);
   [[nodiscard]] std::vector<std::vector<std::byte>> read_again();
   void forget_attributes(NodeId node);
 

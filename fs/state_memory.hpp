@@ -18,7 +18,7 @@
 namespace arrayfs {
 
 /// Counts the layouts of this file. A server takes over no memory of another layout.
-inline constexpr std::uint32_t kStateVersion = 1;
+inline constexpr std::uint32_t kStateVersion = 2;
 
 /// Bits of Inode::flags.
 enum InodeFlag : std::uint32_t {
@@ -101,6 +101,12 @@ struct Intent {
   std::uint64_t target_ino;  ///< of what has the name that is to be given; 0: nothing
 };
 
+/// A request that was at hand when servers ended.
+struct Suspect {
+  std::uint64_t unique;  ///< 0: the record is free
+  std::uint64_t ends;    ///< servers that ended meanwhile
+};
+
 /// The supervisor's part, written by it before it starts a server.
 struct Supervision {
   pid_t supervisor_pid;
@@ -108,6 +114,7 @@ struct Supervision {
   std::uint64_t restarts;  ///< servers that were replaced
   std::uint64_t upgrades;  ///< supervisors that were replaced by a newer program
   std::uint32_t crashes;   ///< one after the other, each soon after its start
+  std::uint32_t failed;    ///< 1: the last server crashed or hung; 0: somebody ended it
   std::uint32_t serving;   ///< set by the server once the mount can be used
   char last_reason[96];    ///< why the last server was replaced; empty while none was
 };
@@ -116,6 +123,9 @@ inline constexpr std::uint32_t kMaxFds = 1U << 20;
 inline constexpr std::uint32_t kJournalEntries = 8192;
 inline constexpr std::uint32_t kSecondLookups = 64;
 inline constexpr std::uint32_t kRecentRenames = 64;
+inline constexpr std::uint32_t kSuspects = 16;
+/// Threads that work on requests beside the session's, at most.
+inline constexpr std::uint32_t kHelpers = 16;
 /// More than libfuse ever reads at once: 256 pages and a header.
 inline constexpr std::size_t kRequestBytes = (1U << 20) + 8192;
 
@@ -150,6 +160,10 @@ struct State {
   std::uint64_t renames;  ///< ever; the last ones are in recent_renames, by number modulo its size
   RecentRename recent_renames[kRecentRenames];
 
+  std::uint64_t at_hand[kHelpers];  ///< requests at which helpers are; 0: none
+  std::uint64_t blamed;             ///< suspects ever; the last ones are kept
+  Suspect suspects[kSuspects];
+
   std::uint64_t
       journal_unique;  ///< the request to which the entries and the intent belong; 0: none
   std::uint32_t journal_used;
@@ -162,6 +176,9 @@ struct State {
   FdRecord fds[kMaxFds];
 
   alignas(4096) std::byte request[kRequestBytes];  ///< what was read last and is not done yet
+  std::byte backlog[2 * kRequestBytes];            ///< FORGETs, one after the other
+  std::uint64_t backlog_bytes;                     ///< used of `backlog`
+  std::uint64_t backlog_done;                      ///< bytes at its start that are done
 };
 
 class StateMemory {

@@ -107,10 +107,11 @@ void Supervisor::kill_server() {
   }
 }
 
-void Supervisor::replace(const std::function<int()>& serve, const char* reason, bool crashed) {
+void Supervisor::replace(const std::function<int()>& serve, const char* reason, bool failed) {
   Supervision& self = state_.supervision;
   const bool at_once = monotonic_ms() - started_ms_ < kSettledMs;
-  self.crashes = crashed && at_once ? self.crashes + 1 : 0;
+  self.failed = failed ? 1 : 0;
+  self.crashes = failed && at_once ? self.crashes + 1 : 0;
   if (self.crashes > 1) {
     pause_ms(std::min<std::int64_t>(10LL << std::min(self.crashes, 9U), 5'000));
   }
@@ -186,7 +187,7 @@ Supervisor::End Supervisor::run(const std::function<int()>& serve,
         replace(serve, "was killed", false);
       } else if (is_stuck()) {
         kill_server();
-        replace(serve, "was stuck", false);
+        replace(serve, "was stuck", true);
       }
       continue;
     }

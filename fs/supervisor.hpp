@@ -38,7 +38,7 @@ class Supervisor {
   [[nodiscard]] bool ended(int& status) const;
   [[nodiscard]] bool is_stuck() const;
   [[nodiscard]] bool is_dying() const;
-  void replace(const std::function<int()>& serve, const char* reason, bool crashed);
+  void replace(const std::function<int()>& serve, const char* reason, bool failed);
   void upgrade(pid_t asker, const std::function<int()>& serve);
   void kill_server();
   void begin_to_stop(const std::function<void()>& unmount);

@@ -4,6 +4,7 @@ Each operation is tried on a plain tmpfs first, which tells what it must give an
 passes are collected on a mount, and then it is tried once for each of them, with the server dying there.
 """
 
+import concurrent.futures
 import contextlib
 import ctypes
 import errno
@@ -41,6 +42,10 @@ class Faults:
 
     def arm(self, point: str) -> None:
         self._page[: len(point) + 1] = point.encode() + b"\0"
+
+    def arm_for_all(self, point: str) -> None:
+        """Every server that comes by crashes, until disarm()."""
+        self.arm(f"!{point}")
 
     def struck(self) -> bool:
         return self._page[0] == 0
@@ -202,6 +207,32 @@ class EveryPoint(unittest.TestCase):
             wait_until(nothing_is_left, "everything is let go of")
         status = self.mount.status()
         self.assertEqual((status["nameless_files"], status["open_files"]), ("0", "0"))
+
+    def refused(self, point: str, call: Callable) -> int:
+        """The deaths that a call costs, which is given up; what others do meanwhile succeeds."""
+        before = int(self.mount.status()["restarts"])
+        self.faults.arm_for_all(point)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            calling = pool.submit(outcome, call)
+            while not calling.done():
+                self.assertEqual((self.mount.path / "kept").read_bytes(), b"kept")
+                (self.mount.path / "other").write_bytes(b"written meanwhile")
+                (self.mount.path / "other").unlink()
+        self.faults.disarm()
+        self.assertEqual(calling.result(), "EIO")
+        return int(self.mount.status()["restarts"]) - before
+
+    def test_a_request_over_which_servers_crash_is_refused(self):
+        (self.mount.path / "kept").write_bytes(b"kept")
+        np.save(self.mount.path / "a.npy", NEW)
+        view = self.mount.path / ".arrayfs/csv/a.npy.csv"
+        self.assertEqual(self.refused("make: before", (self.mount.path / "made").mkdir), 3)
+        self.assertEqual(self.refused("view: read", view.read_bytes), 3)
+        (self.mount.path / "made").mkdir()
+        self.assertIn(b"9", view.read_bytes())
+        (self.mount.path / "made").rmdir()
+        for name in ("kept", "a.npy"):
+            (self.mount.path / name).unlink()
 
 
 if __name__ == "__main__":

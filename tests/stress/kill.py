@@ -279,8 +279,7 @@ def main() -> int:
         stalls_s = []
         for number in range(arguments.times):
             time.sleep(chance.uniform(*PAUSE_S))  # the load, not a condition
-            # In turn: servers that only ever crash are taken to crash over what they are asked.
-            stalls_s.append(die(mount, "UPGRADE" if arguments.upgrade else signals[number % len(signals)]))
+            stalls_s.append(die(mount, "UPGRADE" if arguments.upgrade else chance.choice(signals)))
         stop.set()
         problems = []
         turns, slowest_s = 0, 0.0

@@ -45,6 +45,7 @@ TEST(StateMemory, CountsBeyondTheirPlaceAreRefused) {
       [](State& state) { state.used_slots = kSlots + 2; },
       [](State& state) { state.used_fds = kMaxFds + 1; },
       [](State& state) { state.journal_used = kJournalEntries + 1; },
+      [](State& state) { state.backlog_bytes = sizeof state.backlog + 1; },
       [](State& state) { state.config_bytes = sizeof state.config + 1; },
       [](State& state) { state.init_bytes = sizeof state.init + 1; },
       [](State& state) { std::ranges::fill(state.supervision.last_reason, 'x'); },
