@@ -182,10 +182,10 @@ Result<void> FileSystem::make_room_for_overwrite(NodeId node, const Caller& call
     return fail(ESTALE);
   }
   const SecondLookup* earlier = second_lookups_.find(caller.pid);
-  const bool was_given = earlier != nullptr && earlier->given_ino == (*inode)->ino;
+  const bool was_given = earlier != nullptr && SecondLookups::keeps(*earlier, (*inode)->ino);
   // The same file again without a lookup: it was not opened by a name that could get another.
-  const bool by_no_name =
-      earlier != nullptr && earlier->given_ino == 0 && earlier->wanted_ino == (*inode)->ino;
+  const bool by_no_name = earlier != nullptr && earlier->given_ino == 0 && earlier->missed == 0 &&
+                          earlier->wanted_ino == (*inode)->ino;
   second_lookups_.done(caller.pid);
 
   const auto st = shm::posix::stat_at(*fd, "", AT_EMPTY_PATH);

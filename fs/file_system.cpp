@@ -428,6 +428,9 @@ Result<void> FileSystem::prepare_writing(NodeId node, int flags, const Caller& c
 }
 
 Result<OpenFile> FileSystem::open(NodeId node, int flags, const Caller& caller) {
+  if ((flags & O_TRUNC) == 0) {
+    second_lookups_.done(caller.pid);  // an earlier open of the thread ended without one
+  }
   if (is_writable(flags) || (flags & O_TRUNC) != 0) {
     if (auto ready = prepare_writing(node, flags, caller); !ready) {
       return tl::unexpected(ready.error());

@@ -9,7 +9,7 @@ namespace {
 // The kernel comes back at once, within the same system call; a busy machine may keep it waiting.
 constexpr std::int64_t kPatienceMs = 10'000;
 // How long others wait for what is kept for a thread: it may have been killed.
-constexpr std::int64_t kKeptMs = 1'000;
+constexpr std::int64_t kKeptMs = 2'000;
 
 // Another build of the daemon may give another number: then a second lookup finds no match.
 std::uint64_t path_hash(std::string_view path) {
@@ -80,6 +80,10 @@ void SecondLookups::give(SecondLookup& entry, std::uint64_t ino) {
   entry.kept_until_ms = monotonic_ms() + kKeptMs;
 }
 
+bool SecondLookups::keeps(const SecondLookup& entry, std::uint64_t ino) {
+  return entry.given_ino == ino && entry.kept_until_ms > monotonic_ms();
+}
+
 void SecondLookups::done(pid_t thread) {
   if (SecondLookup* entry = find(thread)) {
     *entry = {};
@@ -89,8 +93,7 @@ void SecondLookups::done(pid_t thread) {
 bool SecondLookups::kept_for_another(std::uint64_t ino, pid_t thread) const {
   return state_.second_lookups_until_ms != 0 &&
          std::ranges::any_of(state_.second_lookups, [&](const SecondLookup& entry) {
-           return entry.given_ino == ino && entry.thread != thread &&
-                  entry.kept_until_ms > monotonic_ms();
+           return entry.thread != thread && keeps(entry, ino);
          });
 }
 

@@ -31,6 +31,8 @@ class SecondLookups {
   [[nodiscard]] SecondLookup* find(pid_t thread);
   /// The thread found this file, which is kept for it for a while.
   static void give(SecondLookup& entry, std::uint64_t ino);
+  /// Whether this file is still kept for who is expected.
+  [[nodiscard]] static bool keeps(const SecondLookup& entry, std::uint64_t ino);
   /// The thread opened what it found, or never will.
   void done(pid_t thread);
 

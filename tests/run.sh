@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing, builds, and runs every test; ctest's summary comes last.
+# Installs what is missing, builds, and runs every test; ctest's summary comes last. The tests of the
+# mount run with daemons under AddressSanitizer and ThreadSanitizer, too.
 #   run.sh [--preset release|dev|asan-ubsan|tsan|clang|coverage]
 set -eu
 
@@ -27,6 +28,16 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 mount-scripts/packages.sh test
-cmake --preset "$preset" -DARRAYFS_TESTS=ON
+sanitized=
+if [ "$preset" = release ]; then
+  sanitized="asan-ubsan;tsan"
+  for sanitizer in asan-ubsan tsan; do
+    cmake --preset "$sanitizer"
+    cmake --build --preset "$sanitizer" --target arrayfs
+  done
+fi
+mkdir "$TMPDIR/reports"
+cmake --preset "$preset" -DARRAYFS_TESTS=ON \
+  -DARRAYFS_SANITIZED="$sanitized" -DARRAYFS_SANITIZER_REPORTS="$TMPDIR/reports"
 cmake --build --preset "$preset"
 ctest --preset "$preset" -j "$(nproc)"
