@@ -119,6 +119,23 @@ const Report* ControlTree::report_of(NodeId node) {
   return known ? reports()[number - kFirstReport].get() : nullptr;
 }
 
+Role ControlTree::role(NodeId node) {
+  if (const Report* report = report_of(node)) {
+    return report->role();
+  }
+  const View* view = view_of(node);
+  return view != nullptr ? view->role() : Role::kShow;
+}
+
+bool ControlTree::is_live(NodeId node) {
+  const Role its = role(node);
+  return its == Role::kWait || its == Role::kFollow || (its == Role::kMake && !is_counted(node));
+}
+
+Result<Entry> ControlTree::enter_draft(NodeId parent, std::uint64_t handle) {
+  return enter(with_view(parent >> kViewShift, about(parent), Drafts::number_of(handle)));
+}
+
 Result<Entry> ControlTree::root() {
   return enter(with_view(kTreeRoot, kRootNode));
 }
@@ -239,10 +256,29 @@ void ControlTree::forget(NodeId node, std::uint64_t count) {
   }
 }
 
+// Rights to write are those of the file itself: to say that it changed, or to make one beside it.
+Result<void> ControlTree::show_live(NodeId node, Role role, struct stat& st) {
+  if (is_counted(node)) {
+    const mode_t bits = S_ISDIR(st.st_mode) && role == Role::kWait ? 0555 : 07777;
+    st.st_mode &= S_IFMT | (S_ISREG(st.st_mode) ? 0666 : bits);
+  } else if (const Draft* draft = drafts_.find(about(node), generated(node))) {
+    st.st_mode = S_IFREG | 0600;
+    st.st_uid = draft->uid;
+    st.st_gid = draft->gid;
+  } else {
+    return fail(ESTALE);
+  }
+  st.st_size = S_ISREG(st.st_mode) ? 0 : st.st_size;
+  return {};
+}
+
 Result<void> ControlTree::show_as(NodeId node, const View& view, struct stat& st) {
   const std::uint32_t number = generated(node);
   if (S_ISLNK(st.st_mode)) {
     return {};
+  }
+  if (view.role() != Role::kShow) {
+    return show_live(node, view.role(), st);
   }
   if (S_ISDIR(st.st_mode)) {
     const bool archive = number != 0;

@@ -17,6 +17,7 @@
 #include <string>
 #include <variant>
 
+#include "drafts.hpp"
 #include "file_system.hpp"
 #include "views/view.hpp"
 
@@ -79,14 +80,21 @@ class ControlTree {
  public:
   static constexpr const char* kName = ".arrayfs";
 
-  ControlTree(FileSystem& files, std::function<MountStatus()> status)
-      : files_(files), status_(std::move(status)) {}
+  ControlTree(FileSystem& files, Drafts drafts, std::function<MountStatus()> status)
+      : files_(files), drafts_(drafts), status_(std::move(status)) {}
 
   [[nodiscard]] static bool owns(NodeId node) { return (node >> kViewShift) != 0; }
+  /// The file of the mount that a node of the tree is about, or the directory that mirrors it.
+  [[nodiscard]] static NodeId about(NodeId node) { return node & ((1ULL << kGeneratedShift) - 1); }
+  [[nodiscard]] static Role role(NodeId node);
+  /// Whether the node is no view that is made when it is opened (fuse_live.hpp).
+  [[nodiscard]] static bool is_live(NodeId node);
   /// The tree's own root, found as kName in the root directory.
   [[nodiscard]] shm::Result<Entry> root();
 
   [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name, const Caller& caller);
+  /// The node of an array that is about to be made in a mirrored directory (drafts.hpp).
+  [[nodiscard]] shm::Result<Entry> enter_draft(NodeId parent, std::uint64_t handle);
   void forget(NodeId node, std::uint64_t count);
   [[nodiscard]] shm::Result<struct stat> get_attributes(NodeId node);
   /// ACLs of the file that the node is about; it has no other xattrs.
@@ -115,7 +123,6 @@ class ControlTree {
   static constexpr std::uint32_t kArchiveOfSelf = 2;  ///< `.npz`: of the directory that it is in
 
   [[nodiscard]] static std::uint64_t first_view() { return kFirstReport + reports().size(); }
-  [[nodiscard]] static NodeId about(NodeId node) { return node & ((1ULL << kGeneratedShift) - 1); }
   [[nodiscard]] static std::uint32_t generated(NodeId node) {
     return static_cast<std::uint32_t>(node >> kGeneratedShift) & View::kMaxGenerated;
   }
@@ -141,7 +148,10 @@ class ControlTree {
   /// Type, permissions and size of what the view makes of the file.
   [[nodiscard]] shm::Result<void> show_as(NodeId node, const View& view, struct stat& st);
 
+  [[nodiscard]] shm::Result<void> show_live(NodeId node, Role role, struct stat& st);
+
   FileSystem& files_;
+  Drafts drafts_;
   std::shared_ptr<ArchiveSizes> archive_sizes_ = std::make_shared<ArchiveSizes>();
   std::function<MountStatus()> status_;
 };

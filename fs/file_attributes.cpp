@@ -77,6 +77,7 @@ Result<struct stat> FileSystem::set_attributes(NodeId node, const AttrChange& ch
     if (auto resized = resize(node, *change.size, handle); !resized) {
       return tl::unexpected(resized.error());
     }
+    note(EventKind::kResized, node);
   }
   fault_point("setattr: size set");
   if (change.atime || change.mtime) {

@@ -331,7 +331,11 @@ Result<void> FileSystem::set_sealed(NodeId node, const ArrayFile& file, bool sea
   const std::string name = sealed_name(prefix);
   const int fd = file.fd.get();
   if (!sealed) {
-    return fremovexattr(fd, name.c_str()) == 0 ? Result<void>{} : fail(errno);
+    if (fremovexattr(fd, name.c_str()) != 0) {
+      return fail(errno);
+    }
+    note(EventKind::kUnsealed, node);
+    return {};
   }
   const auto inode = inodes_.find(node);
   if (!inode || (*inode)->writers() != 0) {
@@ -345,7 +349,11 @@ Result<void> FileSystem::set_sealed(NodeId node, const ArrayFile& file, bool sea
     }
     fcntl(fd, F_SETLEASE, F_UNLCK);
   }
-  return fsetxattr(fd, name.c_str(), "1", 1, 0) == 0 ? Result<void>{} : fail(errno);
+  if (fsetxattr(fd, name.c_str(), "1", 1, 0) != 0) {
+    return fail(errno);
+  }
+  note(EventKind::kSealed, node);
+  return {};
 }
 
 }  // namespace arrayfs

@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "array_file.hpp"
+#include "event_log.hpp"
 #include "inode_table.hpp"
 #include "quota.hpp"
 #include "recent_writes.hpp"
@@ -85,6 +86,8 @@ struct ServeOptions {
   std::function<void(NodeId node)> attributes_changed = [](NodeId) {};
   /// Told when a lifetime was set or changed.
   std::function<void(shm::posix::Fd path_fd)> lifetime_set = [](const shm::posix::Fd&) {};
+  /// Told of each event that was recorded.
+  std::function<void(const Event&)> happened = [](const Event&) {};
 };
 
 class FileSystem {
@@ -119,7 +122,22 @@ class FileSystem {
                                          const char* new_name, unsigned flags);
   [[nodiscard]] shm::Result<std::string> read_link(NodeId node);
 
+  // Events.
+  [[nodiscard]] EventLog& events() { return events_; }
+  /// Where the file is, or was when it lost its last name; empty for the root.
+  [[nodiscard]] std::string path_below_mount(NodeId node);
+  [[nodiscard]] std::string path_below_mount(NodeId parent, const char* name);
+  /// Records what happened to a file, if anybody waits for events; `pid` 0: not known by whom.
+  void note(EventKind kind, NodeId node, pid_t pid = 0);
+  /// The same for a file that was removed past this object.
+  void note_expired(std::uint64_t ino, std::uint64_t parent_ino, const std::string& name);
+
+  /// An array was made past this object.
+  void note_made(NodeId parent, const char* name, pid_t pid);
+
   // Directories.
+  /// A descriptor of a directory for a job, to reach names in it.
+  [[nodiscard]] shm::Result<shm::posix::Fd> directory_fd(NodeId node);
   [[nodiscard]] shm::Result<std::uint64_t> open_directory(NodeId node);
   void release_directory(std::uint64_t handle);
   /// Calls `emit` for each entry from `offset` on (0: the first) until it returns false.
@@ -210,6 +228,7 @@ class FileSystem {
         kept_(std::move(kept)),
         inodes_(std::move(inodes)),
         second_lookups_(memory.state()),
+        events_(memory.state()),
         options_(std::move(options)) {}
 
   [[nodiscard]] shm::Result<shm::posix::Fd> reopen(NodeId node, int flags);
@@ -232,6 +251,9 @@ class FileSystem {
                                                                      const Caller& caller);
   [[nodiscard]] shm::Result<Entry> link_face(const Entry& entry);
   [[nodiscard]] shm::Result<std::string> store_path_of(NodeId node);
+  void tell(EventKind kind, const EventSubject& subject);
+  void note_name(EventKind kind, NodeId parent, const char* name,
+                 const shm::Result<struct stat>& st);
   void remember_rename(const shm::Result<struct stat>& st, NodeId parent, const char* name);
   [[nodiscard]] shm::Result<std::string> proc_path(NodeId node);
   [[nodiscard]] shm::Result<std::int32_t> backing_id(NodeId node);
@@ -262,6 +284,7 @@ class FileSystem {
   std::unique_ptr<KeptFds> kept_;
   InodeTable inodes_;
   SecondLookups second_lookups_;
+  EventLog events_;
   RecentWrites recent_writes_;
   ServeOptions options_;
   std::optional<Quota> quota_;

@@ -19,10 +19,18 @@ void show(fuse_req_t request, const struct stat& st) {
 }
 
 // Sets a size: allocates beside the session's thread, then shows what the file has become.
-void grow(fuse_req_t request, Reservation reservation) {
-  answer_later(request, [=, reservation = std::move(reservation)] {
+void grow(fuse_req_t request, NodeId node, Reservation reservation) {
+  Session* const session = &session_of(request);  // the request is over when it is answered
+  answer_later(request, [=, told = session->files().events().wanted(),
+                         reservation = std::move(reservation)] {
     const auto st = reservation.run();
-    return st ? show(request, *st) : refuse(request, st.error());
+    if (!st) {
+      return refuse(request, st.error());
+    }
+    show(request, *st);
+    if (told) {
+      session->call([=] { session->files().note(EventKind::kResized, node); });
+    }
   });
 }
 
@@ -122,7 +130,7 @@ void op_setattr(fuse_req_t request, fuse_ino_t node, struct stat* attr, int to_s
           return refuse(request, st.error());
         }
         if (growth) {
-          return grow(request, std::move(*growth));
+          return grow(request, node, std::move(*growth));
         }
         reply_attr(request, node, *st);
       });

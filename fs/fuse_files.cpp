@@ -1,5 +1,6 @@
 // The operations on open files and views.
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "fault_point.hpp"
+#include "fuse_live.hpp"
 #include "fuse_ops.hpp"
 #include "fuse_reply.hpp"
 
@@ -104,7 +106,10 @@ void open_file(fuse_req_t request, std::uint64_t unique, fuse_ino_t node, fuse_f
 }
 
 void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
-  if (ControlTree::owns(node)) {
+  const bool makes = ControlTree::role(node) == Role::kMake && (info->flags & O_ACCMODE) != O_RDONLY;
+  if (ControlTree::is_live(node) || makes) {
+    guarded(request, [&] { open_live(request, node, *info); });
+  } else if (ControlTree::owns(node)) {
     guarded(request, [&] { open_view(request, node, *info); });
   } else {
     open_file(request, session_of(request).protocol().unique(), node, *info);
@@ -113,6 +118,10 @@ void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
 
 void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
                fuse_file_info* info) {
+  if (ControlTree::role(parent) == Role::kMake && !is_path(name)) {
+    guarded(request, [&] { create_live(request, parent, name, *info); });
+    return;
+  }
   if (refuse_name(request, parent, name)) {
     return;
   }
@@ -158,7 +167,9 @@ void op_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
 }
 
 void op_release(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
-  if (ControlTree::owns(node)) {
+  if (ControlTree::is_live(node)) {
+    release_live(request, node, info->fh);
+  } else if (ControlTree::owns(node)) {
     session_of(request).views().remove(info->fh);
   } else {
     files_of(request).release(node, info->fh, info->flags);
@@ -169,6 +180,10 @@ void op_release(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
 void op_read(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset,
              fuse_file_info* info) {
   const size_t size = std::min(wanted, kMaxReplyBytes);
+  if (ControlTree::is_live(node)) {
+    guarded(request, [&] { read_live(request, node, info->fh, size, offset); });
+    return;
+  }
   if (ControlTree::owns(node)) {
     guarded(request, [&] { read_view(request, node, info->fh, size, offset); });
     return;
@@ -186,11 +201,17 @@ void op_read(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t offset,
 // Without FUSE_CAP_SPLICE_READ the bytes lie in memory, in one piece.
 void op_write(fuse_req_t request, fuse_ino_t node, fuse_bufvec* data, off_t offset,
               fuse_file_info* info) {
+  const std::span bytes(static_cast<const char*>(data->buf[0].mem), data->buf[0].size);
+  if (ControlTree::is_live(node)) {
+    guarded(request, [&] {
+      write_live(request, node, info->fh, std::string_view(bytes.data(), bytes.size()));
+    });
+    return;
+  }
   if (ControlTree::owns(node)) {
     fuse_reply_err(request, EBADF);
     return;
   }
-  const std::span bytes(static_cast<const char*>(data->buf[0].mem), data->buf[0].size);
   answer(
       request,
       [&] {
@@ -299,6 +320,18 @@ void op_ioctl(fuse_req_t request, fuse_ino_t, unsigned, void*, fuse_file_info*, 
   fuse_reply_err(request, ENOTTY);
 }
 
+void op_poll(fuse_req_t request, fuse_ino_t node, fuse_file_info* info, fuse_pollhandle* handle) {
+  const bool tell_later = handle != nullptr;
+  if (handle != nullptr) {
+    fuse_pollhandle_destroy(handle);  // its number is all that is needed
+  }
+  if (ControlTree::is_live(node)) {
+    guarded(request, [&] { poll_live(request, node, info->fh, tell_later); });
+  } else {
+    fuse_reply_poll(request, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
+  }
+}
+
 }  // namespace
 
 void add_file_operations(fuse_lowlevel_ops& ops) {
@@ -311,6 +344,7 @@ void add_file_operations(fuse_lowlevel_ops& ops) {
   ops.fsync = op_fsync;
   ops.fsyncdir = op_fsyncdir;
   ops.ioctl = op_ioctl;
+  ops.poll = op_poll;
   ops.fallocate = op_fallocate;
   ops.lseek = op_lseek;
   ops.copy_file_range = op_copy_file_range;

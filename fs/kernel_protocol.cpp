@@ -185,6 +185,17 @@ shm::Result<void> KernelProtocol::request_resend() const {
   return {};
 }
 
+void KernelProtocol::notify_poll(std::uint64_t poll_handle) const {
+  struct {
+    fuse_out_header header;
+    fuse_notify_poll_wakeup_out wakeup;
+  } out{};
+  out.header.len = sizeof out;
+  out.header.error = FUSE_NOTIFY_POLL;
+  out.wakeup.kh = poll_handle;
+  static_cast<void>(!::write(device_fd_, &out, sizeof out));  // who polled may be gone
+}
+
 void KernelProtocol::refuse(std::uint64_t unique, int error) const {
   fuse_out_header reply{};
   reply.len = sizeof reply;
@@ -200,6 +211,11 @@ void KernelProtocol::see_request(const std::byte* bytes, size_t size) {
   fuse_in_header header;
   std::memcpy(&header, bytes, sizeof header);
   unique_ = header.unique;
+  if (header.opcode == FUSE_POLL && size >= sizeof header + sizeof(fuse_poll_in)) {
+    fuse_poll_in poll{};
+    std::memcpy(&poll, bytes + sizeof header, sizeof poll);
+    poll_handle_ = poll.kh;
+  }
   if (header.opcode != FUSE_INIT || kernel_minor_ != 0) {  // the first alone counts
     return;
   }

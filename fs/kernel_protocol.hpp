@@ -45,6 +45,11 @@ class KernelProtocol {
   /// Makes the kernel send again what was read and never answered.
   [[nodiscard]] shm::Result<void> request_resend() const;
 
+  /// Wakes who polls the open file of this handle of the kernel's; it polls again.
+  void notify_poll(std::uint64_t poll_handle) const;
+  /// That handle, while a POLL request is handled.
+  [[nodiscard]] std::uint64_t poll_handle() const { return poll_handle_; }
+
   /// The number of the request that was read last.
   [[nodiscard]] std::uint64_t unique() const { return unique_; }
   /// A request of which nothing is known but its bytes.
@@ -89,6 +94,7 @@ class KernelProtocol {
   int device_fd_ = -1;
   bool playing_back_ = false;  ///< the INIT request of the state was read, its reply goes nowhere
   std::uint64_t unique_ = 0;
+  std::uint64_t poll_handle_ = 0;
   std::uint64_t init_unique_ = 0;    ///< of the INIT request under way; 0 when none is
   std::uint64_t offered_flags_ = 0;  ///< what the kernel offered at INIT
   std::uint32_t kernel_minor_ = 0;

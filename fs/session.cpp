@@ -167,6 +167,7 @@ Session::~Session() {
   if (mailbox_) {
     mailbox_->close();
   }
+  waiting_.reset();
   reaper_.reset();
   notifier_.reset();
   executor_.reset();  // its jobs reply to requests of the session
@@ -295,18 +296,21 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   options.device = device_of_mount(config_.mountpoint);
   options.attributes_changed = [this](NodeId node) { forget_attributes(node); };
   options.lifetime_set = [this](Fd path_fd) { reaper_->watch(std::move(path_fd)); };
+  options.happened = [this](const Event& event) { waiting_->happened(event); };
   auto files = FileSystem::create(store_, memory_, std::move(options));
   if (!files) {
     return tl::unexpected(files.error());
   }
   files_.emplace(std::move(*files));
   views_.start_at((state_.supervision.restarts + state_.supervision.upgrades + 1) << 32);
-  control_.emplace(*files_, [this] { return status(); });
+  control_.emplace(*files_, Drafts(state_), [this] { return status(); });
   executor_.emplace(kExecutorThreads);
   notifier_.emplace(1);
   mailbox_.emplace();
+  waiting_.emplace(*files_, protocol_, state_);
   reaper_.emplace(store_, [this](const Reaper::Removal& removal) {
     mailbox_->post([this, removal] {
+      files_->note_expired(removal.ino, removal.parent_ino, removal.name);
       if (removal.last_name) {
         files_->lost_name(removal.ino);
       }

@@ -23,6 +23,7 @@
 #include "reaper.hpp"
 #include "state_memory.hpp"
 #include "store.hpp"
+#include "waiting.hpp"
 
 namespace arrayfs {
 
@@ -55,6 +56,7 @@ class Session {
   void call_for(std::uint64_t unique, Mailbox::Task task);
   /// The views that programs have open.
   [[nodiscard]] OpenViews& views() { return views_; }
+  [[nodiscard]] Waiting& waiting() { return *waiting_; }
   [[nodiscard]] bool show_control() const { return config_.show_control; }
   [[nodiscard]] bool shows_links() const { return config_.io == Io::kLink; }
   [[nodiscard]] MountStatus status();
@@ -84,6 +86,7 @@ class Session {
   KernelProtocol protocol_;
   std::optional<FileSystem> files_;
   std::optional<ControlTree> control_;
+  std::optional<Waiting> waiting_;
   std::optional<Executor> executor_;
   std::optional<Executor>
       notifier_;  ///< waits for directory locks, whose holders may need executor_

@@ -18,7 +18,7 @@
 namespace arrayfs {
 
 /// Counts the layouts of this file. A server takes over no memory of another layout.
-inline constexpr std::uint32_t kStateVersion = 2;
+inline constexpr std::uint32_t kStateVersion = 3;
 
 /// Bits of Inode::flags.
 enum InodeFlag : std::uint32_t {
@@ -101,6 +101,41 @@ struct Intent {
   std::uint64_t target_ino;  ///< of what has the name that is to be given; 0: nothing
 };
 
+/// Something that happened to a file, which somebody may wait for.
+struct Event {
+  std::uint64_t number;   ///< counts events from 1; 0: the record is free
+  std::int64_t time_ns;   ///< since the epoch
+  std::uint64_t ino;      ///< of the file
+  std::uint64_t path;     ///< hash of where it is
+  std::uint64_t version;  ///< of the array; 0: not told
+  std::int32_t pid;       ///< of who did it; 0: not known
+  std::uint32_t uid;      ///< of the file's owner
+  std::uint32_t kind;     ///< EventKind
+  std::uint16_t text_bytes;
+  std::uint16_t from_bytes;  ///< of those, the last ones: where it was before
+  char text[960];            ///< the path below the mount, cut at its start when it is too long
+};
+/// Who reads `.arrayfs/events`: one open file description.
+struct EventReader {
+  std::uint64_t handle;     ///< 0: the record is free
+  std::uint64_t delivered;  ///< number of the last event that was handed out
+  std::uint64_t current;    ///< index of the valid one of the two places
+  struct Place {
+    std::uint64_t number;  ///< the last event before `offset`
+    std::uint64_t offset;  ///< in the reader's stream, bytes
+  } places[2];
+};
+/// A file that is being made by who writes to `.arrayfs/new/PATH`.
+struct Draft {
+  std::uint64_t handle;  ///< 0: the record is free
+  std::uint32_t parent;  ///< slot of its directory
+  std::uint32_t uid;
+  std::uint32_t gid;
+  std::uint32_t umask;
+  std::uint32_t begun;  ///< 1: an array of this name may have been made
+  char name[256];
+};
+
 /// A request that was at hand when servers ended.
 struct Suspect {
   std::uint64_t unique;  ///< 0: the record is free
@@ -124,6 +159,10 @@ inline constexpr std::uint32_t kJournalEntries = 8192;
 inline constexpr std::uint32_t kSecondLookups = 64;
 inline constexpr std::uint32_t kRecentRenames = 64;
 inline constexpr std::uint32_t kSuspects = 16;
+inline constexpr std::uint32_t kEvents = 1024;
+inline constexpr std::uint32_t kEventReaders = 64;
+inline constexpr std::uint32_t kPollers = 4096;
+inline constexpr std::uint32_t kDrafts = 64;
 /// Threads that work on requests beside the session's, at most.
 inline constexpr std::uint32_t kHelpers = 16;
 /// More than libfuse ever reads at once: 256 pages and a header.
@@ -174,6 +213,14 @@ struct State {
   std::uint32_t fd_stamp;  ///< of the last handle
   std::uint32_t used_fds;  ///< descriptors below it were in use at some time
   FdRecord fds[kMaxFds];
+
+  std::uint64_t last_event;       ///< number of the newest; the last ones are kept
+  std::uint64_t last_live_handle;  ///< of event readers and drafts
+  std::uint64_t events_wanted;    ///< 1 once somebody waited for one
+  EventReader event_readers[kEventReaders];
+  Draft drafts[kDrafts];
+  std::uint64_t pollers[kPollers];  ///< the kernel's handles of who polls; 0: the place is free
+  Event events[kEvents];
 
   alignas(4096) std::byte request[kRequestBytes];  ///< what was read last and is not done yet
   std::byte backlog[2 * kRequestBytes];            ///< FORGETs, one after the other

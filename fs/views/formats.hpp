@@ -16,8 +16,11 @@ namespace arrayfs {
 [[nodiscard]] std::unique_ptr<const View> make_zarr_view();
 [[nodiscard]] std::unique_ptr<const View> make_npz_view();
 [[nodiscard]] std::unique_ptr<const View> make_safetensors_view();
+[[nodiscard]] std::unique_ptr<const View> make_wait_view();
+[[nodiscard]] std::unique_ptr<const View> make_new_view();
 [[nodiscard]] std::unique_ptr<const Report> make_readme_report();
 [[nodiscard]] std::unique_ptr<const Report> make_status_report();
 [[nodiscard]] std::unique_ptr<const Report> make_metrics_report();
+[[nodiscard]] std::unique_ptr<const Report> make_events_report();
 
 }  // namespace arrayfs

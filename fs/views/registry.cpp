@@ -18,6 +18,8 @@ std::span<const std::unique_ptr<const View>> views() {
     all.push_back(make_zarr_view());
     all.push_back(make_npz_view());
     all.push_back(make_safetensors_view());
+    all.push_back(make_wait_view());
+    all.push_back(make_new_view());
     return all;
   }();
   return registered;
@@ -29,6 +31,7 @@ std::span<const std::unique_ptr<const Report>> reports() {
     all.push_back(make_readme_report());
     all.push_back(make_status_report());
     all.push_back(make_metrics_report());
+    all.push_back(make_events_report());
     return all;
   }();
   return registered;

@@ -20,6 +20,14 @@
 
 namespace arrayfs {
 
+/// What is done with the files of a view or report.
+enum class Role {
+  kShow,    ///< they are made when they are opened
+  kWait,    ///< a read ends when the array changes
+  kMake,    ///< writing to one that is not there makes an array
+  kFollow,  ///< a read ends when anything happens
+};
+
 /// What a view may look at: the file as it was when the view was opened.
 struct ViewInput {
   ArrayFile file;
@@ -78,6 +86,7 @@ class View {
   [[nodiscard]] virtual std::string_view directory() const = 0;
   [[nodiscard]] virtual std::string_view suffix() const = 0;
   [[nodiscard]] virtual OpenedStream open(ViewInput input) const = 0;
+  [[nodiscard]] virtual Role role() const { return Role::kShow; }
 
   /// Whether PATH + suffix shows a directory of arrays instead of an array.
   [[nodiscard]] virtual bool is_archive() const { return false; }
@@ -110,6 +119,7 @@ class Report {
  public:
   virtual ~Report() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual Role role() const { return Role::kShow; }
   [[nodiscard]] virtual std::string text(const MountStatus& status) const = 0;
 };
 
