@@ -13,9 +13,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 11> kNames = {
-    "created", "opened",   "released", "published", "resized", "renamed",
-    "sealed",  "unsealed", "removed",  "expired",   "notified"};
+constexpr std::array<std::string_view, 11> kNames = {"created", "opened",  "released", "published",
+                                                     "resized", "renamed", "sealed",   "unsealed",
+                                                     "removed", "expired", "notified"};
 
 std::string line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
@@ -66,8 +66,8 @@ const Event* EventLog::find(std::uint64_t number) const {
 
 bool EventLog::changes(const Event& event, std::uint64_t ino, std::uint64_t path_hash) {
   const auto kind = static_cast<EventKind>(event.kind);
-  const bool quiet = kind == EventKind::kCreated || kind == EventKind::kOpened ||
-                     kind == EventKind::kReleased;
+  const bool quiet =
+      kind == EventKind::kCreated || kind == EventKind::kOpened || kind == EventKind::kReleased;
   return !quiet && (event.ino == ino || event.path == path_hash);
 }
 
@@ -83,8 +83,8 @@ const Event* EventLog::first_change(std::uint64_t number, std::uint64_t ino,
 }
 
 std::string event_line(const Event& event) {
-  const std::string_view text(event.text, std::min<std::size_t>(event.text_bytes,
-                                                                sizeof event.text));
+  const std::string_view text(event.text,
+                              std::min<std::size_t>(event.text_bytes, sizeof event.text));
   const std::size_t path_bytes = text.size() - std::min<std::size_t>(event.from_bytes, text.size());
   Json json;
   json["number"] = event.number;

@@ -78,8 +78,8 @@ void FileSystem::note_expired(std::uint64_t ino, std::uint64_t parent_ino,
   const auto parent = inodes_.find_by_ino(parent_ino);
   const auto node = inodes_.find_by_ino(ino);
   const auto st = node ? get_attributes(*node) : shm::fail(ESTALE);
-  tell(EventKind::kExpired, {ino, st ? st->st_uid : 0,
-                             parent ? path_below_mount(*parent, name.c_str()) : name});
+  tell(EventKind::kExpired,
+       {ino, st ? st->st_uid : 0, parent ? path_below_mount(*parent, name.c_str()) : name});
 }
 
 }  // namespace arrayfs

@@ -216,6 +216,8 @@ class FileSystem {
   };
   [[nodiscard]] Nameless nameless() const;
   [[nodiscard]] const Store& store() const { return store_; }
+  /// Of the mount, as in /proc/PID/maps.
+  [[nodiscard]] const std::string& device() const { return options_.device; }
   [[nodiscard]] const State& state() const { return inodes_.state(); }
   [[nodiscard]] shm::Result<Inode*> find(NodeId node) { return inodes_.find(node); }
 

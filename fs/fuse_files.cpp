@@ -106,7 +106,8 @@ void open_file(fuse_req_t request, std::uint64_t unique, fuse_ino_t node, fuse_f
 }
 
 void op_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
-  const bool makes = ControlTree::role(node) == Role::kMake && (info->flags & O_ACCMODE) != O_RDONLY;
+  const bool makes =
+      ControlTree::role(node) == Role::kMake && (info->flags & O_ACCMODE) != O_RDONLY;
   if (ControlTree::is_live(node) || makes) {
     guarded(request, [&] { open_live(request, node, *info); });
   } else if (ControlTree::owns(node)) {

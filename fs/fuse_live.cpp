@@ -41,8 +41,7 @@ struct Making {
   bool again;  ///< an earlier server may have made it
 
   [[nodiscard]] Result<void> run() const {
-    const std::string path =
-        "/proc/self/fd/" + std::to_string(directory.get()) + "/" + name;
+    const std::string path = "/proc/self/fd/" + std::to_string(directory.get()) + "/" + name;
     shm::CreateOptions options;
     options.order = recipe.order;
     options.fill = recipe.fill;

@@ -87,9 +87,9 @@ void answer_done(fuse_req_t request, Operation&& operation) {
 template <typename Operation>
 void answer_later(fuse_req_t request, Operation&& operation) {
   State& state = session_of(request).state();
-  session_of(request).executor().run(Executor::Job(
-      [request, &state, unique = state.journal_unique,
-       operation = std::forward<Operation>(operation)]() mutable {
+  session_of(request).executor().run(
+      Executor::Job([request, &state, unique = state.journal_unique,
+                     operation = std::forward<Operation>(operation)]() mutable {
         const AtHand at_hand(state, unique);
         guarded(request, [&] { operation(); });
       }));

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <shm/posix.hpp>
 #include <sstream>
 #include <thread>
@@ -53,16 +54,46 @@ bool maps_file(std::string_view maps, const std::string& device, std::uint64_t i
   return found;
 }
 
-// `flags:	0100002`, octal, as open(2) was given them.
-bool is_open_for_writing(const std::string& process, const std::string& fd) {
-  const auto info = shm::posix::read_file(process + "/fdinfo/" + fd, 4096);
-  const size_t at = info ? info->find("flags:\t") : std::string::npos;
-  unsigned flags = 0;
-  if (at == std::string::npos) {
-    return false;
+// A number of /proc/PID/fdinfo/FD: `flags:	0100002`, octal, as open(2) was given them; `mnt_id:
+// 31`; `ino:	5`, since Linux 5.14.
+std::optional<std::uint64_t> fd_number(std::string_view info, std::string_view key, int base = 10) {
+  const std::string line = fmt::format("{}:\t", key);
+  const size_t at = info.find(line);
+  std::uint64_t number = 0;
+  if (at == std::string_view::npos ||
+      std::from_chars(info.data() + at + line.size(), info.data() + info.size(), number, base).ec !=
+          std::errc{}) {
+    return std::nullopt;
   }
-  std::from_chars(info->data() + at + 7, info->data() + info->size(), flags, 8);
-  return (flags & O_ACCMODE) != O_RDONLY;
+  return number;
+}
+
+std::string fd_info(const std::string& process, const std::string& fd) {
+  return shm::posix::read_file(process + "/fdinfo/" + fd, 4096).value_or("");
+}
+
+bool is_open_for_writing(std::string_view info) {
+  return (fd_number(info, "flags", 8).value_or(0) & O_ACCMODE) != O_RDONLY;
+}
+
+// The mounts of a process that are of this device: `47 27 0:42 / /tmp/m rw - fuse.arrayfs ...`.
+std::set<std::uint64_t> mounts_of_device(const std::string& process, const std::string& device) {
+  const auto table = shm::posix::read_file(process + "/mountinfo", kMaxProcBytes);
+  std::istringstream lines(table ? *table : "");
+  std::set<std::uint64_t> found;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::uint64_t id = 0;
+    std::uint64_t parent = 0;
+    unsigned major = 0;
+    unsigned minor = 0;
+    char colon = 0;
+    if (fields >> id >> parent >> major >> colon >> minor &&
+        fmt::format("{:02x}:{:02x}", major, minor) == device) {
+      found.insert(id);
+    }
+  }
+  return found;
 }
 
 bool uses_path(const std::string& process, const std::string& path) {
@@ -113,7 +144,34 @@ std::vector<Process> openers_of(const std::string& path) {
       if (stdfs::read_symlink(fd->path(), gone) == path) {
         open = true;
         process.writable =
-            process.writable || is_open_for_writing(directory, fd->path().filename());
+            process.writable || is_open_for_writing(fd_info(directory, fd->path().filename()));
+      }
+    }
+    if (open) {
+      process.command = command_of(directory);
+      found.push_back(std::move(process));
+    }
+  });
+  return found;
+}
+
+std::vector<Process> openers_of(const std::string& device, std::uint64_t ino) {
+  std::vector<Process> found;
+  each_process([&](pid_t pid, const std::string& directory) {
+    Process process{pid, {}, false};
+    std::optional<std::set<std::uint64_t>> mounts;  // read for few: the number is compared first
+    bool open = false;
+    std::error_code error;
+    for (stdfs::directory_iterator fd(directory + "/fdinfo", error), end; !error && fd != end;
+         fd.increment(error)) {
+      const std::string info = fd_info(directory, fd->path().filename());
+      const auto mount = fd_number(info, "ino") == ino ? fd_number(info, "mnt_id") : std::nullopt;
+      if (mount && !mounts) {
+        mounts = mounts_of_device(directory, device);
+      }
+      if (mount && mounts->contains(*mount)) {
+        open = true;
+        process.writable = process.writable || is_open_for_writing(info);
       }
     }
     if (open) {
@@ -132,6 +190,15 @@ std::vector<Process> users_of(const std::string& path) {
     }
   });
   return found;
+}
+
+std::string describe_use(const std::vector<Process>& processes) {
+  std::string text;
+  for (const Process& process : processes) {
+    fmt::format_to(std::back_inserter(text), "{}pid {} ({}, {})", text.empty() ? "" : ", ",
+                   process.pid, printable(process.command), process.writable ? "writes" : "reads");
+  }
+  return text.empty() ? "nobody" : text;
 }
 
 std::string describe(const std::vector<Process>& processes) {

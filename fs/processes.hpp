@@ -23,11 +23,17 @@ struct Process {
 /// The processes that map inode `ino` of `device`, which is as in /proc/PID/maps: `00:2a`.
 [[nodiscard]] std::vector<Process> mappers_of(const std::string& device, std::uint64_t ino);
 
+/// The processes that have that inode open. Errors of a process that ends meanwhile are none.
+[[nodiscard]] std::vector<Process> openers_of(const std::string& device, std::uint64_t ino);
+
 /// The processes that have the file `path` (absolute, resolved) open.
 [[nodiscard]] std::vector<Process> openers_of(const std::string& path);
 
 /// The processes that have a file, a mapping or their working directory at or below `path`.
 [[nodiscard]] std::vector<Process> users_of(const std::string& path);
+
+/// `pid 12 (python3, writes), pid 15 (bash, reads)`; `nobody` when the list is empty.
+[[nodiscard]] std::string describe_use(const std::vector<Process>& processes);
 
 /// `pid 12 (python3), pid 15 (bash)`; `somebody` when the list is empty.
 [[nodiscard]] std::string describe(const std::vector<Process>& processes);

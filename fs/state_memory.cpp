@@ -72,8 +72,9 @@ Result<void> StateMemory::check() const {
     return fail(EPROTO, "state memory: of another version of arrayfs");
   }
   const bool fits = its.used_slots != 0 && its.used_slots - 1 <= its.max_inodes &&
-                    its.used_fds <= kMaxFds && its.backlog_bytes <= sizeof its.backlog && its.journal_used <= kJournalEntries &&
-                    its.config_bytes <= sizeof its.config && its.init_bytes <= sizeof its.init &&
+                    its.used_fds <= kMaxFds && its.backlog_bytes <= sizeof its.backlog &&
+                    its.journal_used <= kJournalEntries && its.config_bytes <= sizeof its.config &&
+                    its.init_bytes <= sizeof its.init &&
                     memchr(its.supervision.last_reason, 0, sizeof its.supervision.last_reason);
   if (!fits) {
     return fail(EPROTO, "state memory: damaged");

@@ -214,9 +214,9 @@ struct State {
   std::uint32_t used_fds;  ///< descriptors below it were in use at some time
   FdRecord fds[kMaxFds];
 
-  std::uint64_t last_event;       ///< number of the newest; the last ones are kept
+  std::uint64_t last_event;        ///< number of the newest; the last ones are kept
   std::uint64_t last_live_handle;  ///< of event readers and drafts
-  std::uint64_t events_wanted;    ///< 1 once somebody waited for one
+  std::uint64_t events_wanted;     ///< 1 once somebody waited for one
   EventReader event_readers[kEventReaders];
   Draft drafts[kDrafts];
   std::uint64_t pollers[kPollers];  ///< the kernel's handles of who polls; 0: the place is free

@@ -1,6 +1,7 @@
 #include "supervisor.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -98,6 +99,11 @@ bool Supervisor::is_dying() const {
   return name_end != nullptr && strncmp(name_end, ") Z", 3) == 0;
 }
 
+bool Supervisor::is_connected() const {
+  pollfd device{state_.device_fd, 0, 0};
+  return poll(&device, 1, 0) == 0;  // POLLERR after an unmount
+}
+
 void Supervisor::kill_server() {
   kill(state_.supervision.server_pid, SIGKILL);
   const std::int64_t deadline = monotonic_ms() + kVanishMs;
@@ -193,6 +199,9 @@ Supervisor::End Supervisor::run(const std::function<int()>& serve,
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
       return unmounter_ != 0 ? End::kStopped : End::kUnmounted;
+    }
+    if (!is_connected() && state_.supervision.serving != 0) {
+      return End::kUnmounted;  // however the server took it
     }
     if (stop || state_.supervision.serving == 0) {
       return stop ? End::kStopped : End::kFailed;

@@ -38,6 +38,7 @@ class Supervisor {
   [[nodiscard]] bool ended(int& status) const;
   [[nodiscard]] bool is_stuck() const;
   [[nodiscard]] bool is_dying() const;
+  [[nodiscard]] bool is_connected() const;
   void replace(const std::function<int()>& serve, const char* reason, bool failed);
   void upgrade(pid_t asker, const std::function<int()>& serve);
   void kill_server();

@@ -25,6 +25,7 @@ void add_stats_command(CLI::App& app, Action& action);
 void add_plot_command(CLI::App& app, Action& action);
 void add_transfer_commands(CLI::App& app, Action& action);  ///< import and export
 void add_seal_commands(CLI::App& app, Action& action);      ///< seal and unseal
+void add_wait_commands(CLI::App& app, Action& action);      ///< wait and notify
 void add_status_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
 void add_top_command(CLI::App& app, Action& action);

@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
     arrayfs::add_plot_command(app, action);
     arrayfs::add_transfer_commands(app, action);
     arrayfs::add_seal_commands(app, action);
+    arrayfs::add_wait_commands(app, action);
     arrayfs::add_status_command(app, action);
     arrayfs::add_doctor_command(app, action);
     arrayfs::add_top_command(app, action);

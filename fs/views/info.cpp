@@ -1,12 +1,15 @@
 // `info/PATH`: an array in words, `key: value` lines, then a preview of its values.
 #include <fmt/format.h>
 
+#include "../processes.hpp"
 #include "../text.hpp"
 #include "formats.hpp"
 #include "preview.hpp"
 
 namespace arrayfs {
 namespace {
+
+using NoProcesses = std::vector<Process>;
 
 std::string describe(const ViewInput& input) {
   const ArrayFile& file = input.file;
@@ -41,6 +44,11 @@ std::string describe(const ViewInput& input) {
     line("owner_pid", std::to_string(file.lifetime.owner->pid));
   }
   line("open", fmt::format("{} ({} for writing)", input.opens, input.writers));
+  // Of other users' processes an ordinary user's daemon knows nothing.
+  const std::uint64_t ino = file.attr.st_ino;
+  line("open_by", describe_use(input.opens != 0 ? openers_of(input.device, ino) : NoProcesses{}));
+  line("mapped_by",
+       describe_use(input.maybe_mapped ? mappers_of(input.device, ino) : NoProcesses{}));
   if (file.layout) {
     text += '\n';
     const auto preview = array_preview(file.fd.get(), *file.layout);

@@ -1,6 +1,7 @@
 // `json/PATH.json`: an array's metadata for programs.
 #include <nlohmann/json.hpp>
 
+#include "../processes.hpp"
 #include "../text.hpp"
 #include "formats.hpp"
 
@@ -44,6 +45,19 @@ std::string describe(const ViewInput& input) {
   }
   json["open"] = input.opens;
   json["writers"] = input.writers;
+  const auto users = [](const std::vector<Process>& processes) {
+    auto list = nlohmann::ordered_json::array();
+    for (const Process& process : processes) {
+      list.push_back(
+          {{"pid", process.pid}, {"command", process.command}, {"writes", process.writable}});
+    }
+    return list;
+  };
+  const std::uint64_t ino = file.attr.st_ino;
+  json["open_by"] =
+      users(input.opens != 0 ? openers_of(input.device, ino) : std::vector<Process>{});
+  json["mapped_by"] =
+      users(input.maybe_mapped ? mappers_of(input.device, ino) : std::vector<Process>{});
   // Names come from files: bytes that are no UTF-8 are replaced, never thrown over.
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
 }

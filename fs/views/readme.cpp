@@ -22,7 +22,7 @@ file maps the same pages. Nothing is copied, and no library is needed.
            arrayfs ls {mountpoint}
            getfattr -d {mountpoint}/w.npy
 
-What is here (generated, read-only, not listed by the directory above):
+What is here (generated, not listed by the directory above):
 
   status, metrics       the mount, in words and for Prometheus
   info/PATH             an array in words, with a preview of its values
@@ -34,6 +34,10 @@ What is here (generated, read-only, not listed by the directory above):
   zarr/PATH.zarr/       a Zarr store, versions 2 and 3
   npz/DIR.npz, safetensors/DIR.safetensors
                         the arrays of a directory; npz/DIR/.npz is the same, npz/.npz the mount
+  new/PATH              write "float32 60000,28,28", and the array is made; also order=F fill=0
+  wait/PATH             a read or poll ends when the array changes, and says how; writing
+                        anything tells all who wait
+  events                the same for all files that are yours, a line each
 
 A view obeys the permissions of its array. Sub-directories are mirrored.
 )";

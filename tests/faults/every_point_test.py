@@ -166,6 +166,7 @@ class EveryPoint(unittest.TestCase):
         cls.addClassCleanup(os.environ.pop, "ARRAYFS_FAULT_FILE")
         cls.plain = cls.enterClassContext(PlainDirectory()).path
         cls.mount = cls.enterClassContext(Mount(PLANE, size="64M"))
+        cls.mount.servers_die = True
 
     def attempt(self, operation: Callable, place: Path, point: str | None) -> tuple[object, dict]:
         place.mkdir()

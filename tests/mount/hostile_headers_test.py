@@ -101,7 +101,8 @@ class HostileHeaders(unittest.TestCase):
         arrayfs("ls", str(self.mount.path))
         after_pid, after_kib = self.server()
         self.assertEqual(after_pid, pid)
-        self.assertLess(after_kib - before_kib, 16 * 1024)
+        if "ARRAYFS_SANITIZED_BY" not in os.environ:  # which keep what was freed
+            self.assertLess(after_kib - before_kib, 16 * 1024)
         self.assertFalse(os.path.exists(MARKER))
 
     def test_size_that_changes_under_the_look(self):

@@ -15,6 +15,7 @@ from support.peer import Peer
 class Survival(unittest.TestCase):
     def setUp(self):
         self.mount = self.enterContext(Mount(PLANE, size="64M"))
+        self.mount.servers_die = True
         self.path = self.mount.path / "a.npy"
         self.pid = self.mount.status()["supervisor_pid"]
         np.save(self.path, np.arange(1000.0))

@@ -267,6 +267,7 @@ def main() -> int:
     signals = ("KILL", "SEGV", "ABRT", "STOP") if arguments.signal == "MIXED" else (arguments.signal,)
 
     with Mount(arguments.io, size="512M") as mount:
+        mount.servers_die = True
         before = mount.status()
         stop = multiprocessing.Event()
         workers = []

@@ -49,6 +49,8 @@ class Daemon:
         for name in ("ASAN", "UBSAN", "TSAN", "LSAN"):
             given = environment.get(f"{name}_OPTIONS", "")
             own = f"log_path={self.logs}/sanitizer-{name.lower()}:exitcode=66:print_stacktrace=1"
+            if name == "LSAN":
+                own = f"suppressions={Path(__file__).parents[1]}/support/leaks.txt:print_suppressions=0"
             environment[f"{name}_OPTIONS"] = f"{given}:{own}" if given else own
         return environment
 

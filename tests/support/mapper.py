@@ -1,12 +1,13 @@
 """A C program that holds a file by nothing but a mapping."""
 
+import os
 import select
 import subprocess
 from pathlib import Path
 
 from support.mount import BINARY, TIMEOUT_S
 
-PROGRAM = Path(BINARY).with_name("mapper")
+PROGRAM = os.environ.get("ARRAYFS_MAPPER") or str(Path(BINARY).with_name("mapper"))
 
 
 class Mapper:

@@ -95,6 +95,7 @@ class Mount:
         temporary = Path(tempfile.gettempdir())
         self.name = f"{temporary.name}-{os.getpid()}-{Mount._count}"
         self.path = temporary / self.name
+        self.servers_die = False  # whether a test ends them; else none may have been replaced
         self._watchdog = threading.Timer(4 * TIMEOUT_S, self.abort)
         self._watchdog.daemon = True
 
@@ -107,6 +108,7 @@ class Mount:
 
     def kill(self) -> None:
         """Ends the supervisor and the server as kill -9 does, and returns when they are gone."""
+        self.servers_die = True
         status = self.status()
         for pid in (status["supervisor_pid"], status["server_pid"]):
             os.kill(int(pid), signal.SIGKILL)
@@ -144,11 +146,13 @@ class Mount:
 
     def __exit__(self, *_) -> None:
         self._watchdog.cancel()
+        died = "" if self.servers_die or str(self.path) not in mounts() else self.status()["last_restart"]
         done = run(BINARY, "umount", str(self.path), "--discard")
         if done.returncode != 0:
             self.abort()
         self.path.rmdir()
         assert done.returncode == 0, f"cannot unmount: {done.stderr}"
+        assert died in ("", "-"), f"a server {died}"
 
 
 class PlainDirectory:

@@ -29,11 +29,14 @@ function(arrayfs_mount_test)
   arrayfs_test(NAME ${test_NAME} COMMAND ${test_COMMAND} ENVIRONMENT
     ARRAYFS_BIN=$<TARGET_FILE:arrayfs> ARRAYFS_TEST_PLANE=${test_PLANE} ${test_ENVIRONMENT})
   foreach(preset IN LISTS ARRAYFS_SANITIZED)
-    set(reports log_path=${ARRAYFS_SANITIZER_REPORTS}/${preset}.${test_NAME})
+    # A signal that a test sends to the daemon is no report; a crash shows as a restart.
+    set(reports log_path=${ARRAYFS_SANITIZER_REPORTS}/${preset}.${test_NAME}:handle_segv=0:handle_abort=0)
     arrayfs_test(NAME ${preset}.${test_NAME} COMMAND ${test_COMMAND} ENVIRONMENT
       ARRAYFS_BIN=${PROJECT_SOURCE_DIR}/build/${preset}/bin/arrayfs
       ARRAYFS_TEST_PLANE=${test_PLANE} ${test_ENVIRONMENT}
-      ASAN_OPTIONS=${reports} UBSAN_OPTIONS=${reports}:print_stacktrace=1 TSAN_OPTIONS=${reports})
+      ARRAYFS_MAPPER=$<TARGET_FILE:mapper> ARRAYFS_SANITIZED_BY=${preset}
+      ASAN_OPTIONS=${reports} UBSAN_OPTIONS=${reports}:print_stacktrace=1 TSAN_OPTIONS=${reports}
+      LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks.txt:print_suppressions=0)
     set_tests_properties(${preset}.${test_NAME} PROPERTIES
       FIXTURES_REQUIRED sanitizers LABELS sanitizers)
   endforeach()

@@ -20,7 +20,7 @@ class ControlTreeTest : public testing::Test {
   ControlTreeTest()
       : memory_(must(StateMemory::create(1024))),
         files_(must(FileSystem::create(store_.get(), memory_, {}))),
-        control_(files_, [this] {
+        control_(files_, Drafts(memory_.state()), [this] {
           MountStatus status;
           status.version = "test";
           status.mountpoint = "/mnt/with\nnewline";
