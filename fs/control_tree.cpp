@@ -459,8 +459,8 @@ Result<ViewOpening> ControlTree::open(NodeId node, int flags, const Caller& call
     return fail(file ? ESTALE : file.error().code);
   }
   const std::uint32_t number = is_counted(node) ? 0 : generated(node);
-  return ViewOpening(*view, {std::move(*file), (*inode)->opens(), (*inode)->writers(),
-                             files_.device(), (*inode)->flags != 0, number});
+  return ViewOpening(*view, {std::move(*file), (*inode)->opens(), (*inode)->writers(), number,
+                             files_.device(), (*inode)->flags != 0});
 }
 
 }  // namespace arrayfs

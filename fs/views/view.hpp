@@ -33,9 +33,9 @@ struct ViewInput {
   ArrayFile file;
   std::uint32_t opens = 0;      ///< open file descriptions at that moment
   std::uint32_t writers = 0;    ///< of those, the writable ones
-  std::string device;           ///< of the mount, as in /proc/PID/maps
-  bool maybe_mapped = false;    ///< somebody had it open before
   std::uint32_t generated = 0;  ///< the number of the generated file that was opened; 0: the view
+  std::string device = {};      ///< of the mount, as in /proc/PID/maps
+  bool maybe_mapped = false;    ///< somebody had it open before
 };
 
 /// A directory that is to be shown as one archive.
