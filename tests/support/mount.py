@@ -84,11 +84,14 @@ def open_device_to_users() -> None:
 
 
 class Mount:
-    """One mount; freed, arrays and all, at the end of the block. Nothing may be open inside it then."""
+    """One mount; freed, arrays and all, at the end of the block. Nothing may be open inside it then.
+
+    What still hangs in it after `limit_s` is broken off.
+    """
 
     _count = 0
 
-    def __init__(self, plane: str = PLANE, *options: str, size: str = "512M"):
+    def __init__(self, plane: str = PLANE, *options: str, size: str = "512M", limit_s: float = 4 * TIMEOUT_S):
         Mount._count += 1
         self.plane = plane
         self.options = ("--size", size, *options)
@@ -96,7 +99,7 @@ class Mount:
         self.name = f"{temporary.name}-{os.getpid()}-{Mount._count}"
         self.path = temporary / self.name
         self.servers_die = False  # whether a test ends them; else none may have been replaced
-        self._watchdog = threading.Timer(4 * TIMEOUT_S, self.abort)
+        self._watchdog = threading.Timer(limit_s, self.abort)
         self._watchdog.daemon = True
 
     def mount(self) -> None:
