@@ -55,6 +55,11 @@ pid_t clone_sharing_descriptors() {
 }  // namespace
 
 void Supervisor::start(const std::function<int()>& serve) {
+  if (state_.supervision.serving != 0) {
+    // What the last server had open for itself. Here, while nobody else uses the table: a server
+    // that cleared it up would close what this process opens meanwhile.
+    KeptFds::close_unknown(memory_);
+  }
   started_ms_ = monotonic_ms();
   state_.busy_since_ms = 0;
   const pid_t pid = clone_sharing_descriptors();

@@ -16,7 +16,7 @@ namespace arrayfs {
 
 class Supervisor {
  public:
-  explicit Supervisor(StateMemory& memory) : state_(memory.state()) {}
+  explicit Supervisor(StateMemory& memory) : memory_(memory), state_(memory.state()) {}
 
   /// What ended the mount, or its beginning.
   enum class End {
@@ -45,6 +45,7 @@ class Supervisor {
   void begin_to_stop(const std::function<void()>& unmount);
   [[nodiscard]] bool unmounted() const;
 
+  StateMemory& memory_;
   State& state_;
   std::int64_t started_ms_ = 0;
   pid_t unmounter_ = 0;  ///< the process that unmounts; 0: nobody asked to stop

@@ -127,9 +127,6 @@ using Tell = std::function<void(const std::optional<shm::Error>&)>;
 
 // Runs in each server process.
 int serve_once(Mounted& mounted, const Tell& tell) {
-  if (mounted.memory.state().supervision.serving != 0) {
-    KeptFds::close_unknown(mounted.memory);
-  }
   auto served = set_up_log(mounted.config);
   if (served) {
     Session session(mounted.config, mounted.store, mounted.memory);
