@@ -22,6 +22,7 @@ constexpr unsigned kNeeded[] = {
     CAP_FSETID,           // setgid bits that the caller may set
     CAP_SETUID,           // files that are made belong to who asked
     CAP_SETGID,           // likewise
+    CAP_LEASE,            // sealing: a lease shows that nobody can write
     CAP_MKNOD,            // mknod on root's behalf
     CAP_SETFCAP,          // security.capability on root's behalf
     CAP_SYS_PTRACE,       // who has an array open or mapped

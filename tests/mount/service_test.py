@@ -13,7 +13,8 @@ from support.mount import BINARY, PLANE, ended, fields, mounts, run, wait_until
 
 # What fs/privileges.cpp names, and nothing else.
 KEPT = {"CHOWN": 0, "DAC_OVERRIDE": 1, "DAC_READ_SEARCH": 2, "FOWNER": 3, "FSETID": 4, "SETGID": 6, "SETUID": 7,
-        "SYS_PTRACE": 19, "SYS_ADMIN": 21, "MKNOD": 27, "SETFCAP": 31}
+        "SYS_PTRACE": 19, "SYS_ADMIN": 21, "MKNOD": 27, "LEASE": 28,
+        "SETFCAP": 31}
 KEPT_BITS = sum(1 << bit for bit in KEPT.values())
 
 
