@@ -10,7 +10,9 @@ from pathlib import Path
 from support.mount import BINARY, run
 
 BUILD = os.environ["ARRAYFS_BUILD"]
-HEADER = Path(__file__).parents[2] / "libshm/include/shm/shm.h"
+SOURCES = Path(__file__).parents[2]
+HEADER = SOURCES / "libshm/include/shm/shm.h"
+CONTROL_README = SOURCES / "fs/views/readme.cpp"
 PREFIX = "usr/local"
 FILES = (
     "bin/arrayfs", "sbin/mount.arrayfs", "include/shm/shm.h", "share/arrayfs/swapfile.sh",
@@ -131,6 +133,13 @@ class Manual(Installed):
         helper = self.page("mount.arrayfs.8")
         for key in options - {"help", "foreground"}:
             self.assertIn(key.replace("-", "_"), helper)
+
+    def test_the_page_of_the_control_tree_has_what_its_readme_has(self):
+        listed = CONTROL_README.read_text().split("What is here", 1)[1]
+        names = set(re.findall(r"(?:^  |, )([a-z]+)(?:/|,|  )", listed, re.MULTILINE))
+        self.assertTrue({"status", "info", "zarr"} <= names, names)
+        page = self.page("arrayfs-control.7").split(" FILES ")[1]
+        self.assertEqual({name for name in names if not re.search(rf"[ ,]{name}[ /,]", page)}, set())
 
     def test_the_page_of_the_library_has_every_function(self):
         declared = set(re.findall(r"\b(shm_[a-z_]+)\(", HEADER.read_text()))
