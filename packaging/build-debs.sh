@@ -14,5 +14,7 @@ mkdir "$work/arrayfs"
 cp -a CMakeLists.txt LICENSE README.md fs libshm mount-scripts packaging tests "$work/arrayfs"
 cp -a packaging/debian "$work/arrayfs/debian"
 find "$work/arrayfs" -name __pycache__ -exec rm -rf {} +
+# Packages of debugging symbols, forty times as large, are built where somebody asks for them.
+export DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS-noautodbgsym}"
 (cd "$work/arrayfs" && dpkg-buildpackage --build=binary --no-sign --jobs="$(nproc)")
 mv "$work"/*.deb "$work"/*.changes "$work"/*.buildinfo "$target"

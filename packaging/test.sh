@@ -80,7 +80,7 @@ cp "$debs"/*.deb "$tree/debs"
 in_tree apt-get update -qq
 # What the packages need is there before, so that what is left afterwards is theirs.
 in_tree apt-get install -qq -y --no-install-recommends python3-numpy fuse3 systemd systemd-sysv dbus \
-  libpng16-16 libspdlog1.10 libcap-ng0 libncurses6 man-db >"$work/apt.log" 2>&1 || { tail "$work/apt.log" && exit 1; }
+  libexpected-dev libpng16-16 libspdlog1.10 libcap-ng0 libncurses6 man-db >"$work/apt.log" 2>&1 || { tail "$work/apt.log" && exit 1; }
 files() {
   (cd "$tree" && find . -xdev \( -path ./proc -o -path ./var/cache -o -path ./var/log -o -path ./var/lib/dpkg \
     -o -path ./debs -o -path ./var/lib/apt \) -prune -o -print | sort)
@@ -159,7 +159,7 @@ server() {
 
 step "upgrade while it is mapped"
 before=$(server)
-in_tree dpkg-deb -R /debs/arrayfs_*.deb /debs/newer
+in_tree sh -c 'dpkg-deb -R /debs/arrayfs_*.deb /debs/newer'
 sed -i 's/^Version: .*/&+newer/' "$tree/debs/newer/DEBIAN/control"
 in_tree dpkg-deb -b /debs/newer /debs/arrayfs-newer.deb >/dev/null
 in_tree timeout 120 dpkg -i /debs/arrayfs-newer.deb >"$work/upgrade.log" 2>&1 || { cat "$work/upgrade.log" && exit 1; }
@@ -171,7 +171,7 @@ hear "stored 2"
 
 step "remove and purge"
 ! in_tree timeout 120 apt-get remove -qq -y arrayfs >"$work/remove.log" 2>&1 || fail "removed while an array is in use"
-grep -q 'in use by .*python3' "$work/remove.log" || fail "who uses the arrays is not said"
+grep -q 'in use by .*python3' "$work/remove.log" || { cat "$work/remove.log" && fail "who uses the arrays is not said"; }
 echo >&3
 hear "stored 3"
 exec 3>&- # the process ends
