@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the Debian packages and tries them in a clean Debian 12: install, mount, use, upgrade with an
-# array mapped, run as a service under a booted systemd, remove, purge. Needs root, /dev/fuse and a Debian mirror; installs the tools it needs.
+# Builds the Debian packages and tries them in a clean Debian 12: install, run as a service under a
+# booted systemd, mount, upgrade with an array mapped, remove, purge. Needs root, /dev/fuse and a
+# Debian mirror; installs the tools it needs.
 #   test.sh [--twice] [DIR]    --twice: builds a second time and compares; DIR: keeps the packages there
 set -eu
 
@@ -80,7 +81,8 @@ cp "$debs"/*.deb "$tree/debs"
 in_tree apt-get update -qq
 # What the packages need is there before, so that what is left afterwards is theirs.
 in_tree apt-get install -qq -y --no-install-recommends python3-numpy fuse3 systemd systemd-sysv dbus \
-  libexpected-dev libpng16-16 libspdlog1.10 libcap-ng0 libncurses6 man-db >"$work/apt.log" 2>&1 || { tail "$work/apt.log" && exit 1; }
+  libexpected-dev libpng16-16 libspdlog1.10 libcap-ng0 libncurses6 man-db >"$work/apt.log" 2>&1 ||
+  { tail "$work/apt.log" && exit 1; }
 files() {
   (cd "$tree" && find . -xdev \( -path ./proc -o -path ./var/cache -o -path ./var/log -o -path ./var/lib/dpkg \
     -o -path ./debs -o -path ./var/lib/apt \) -prune -o -print | sort)
@@ -171,7 +173,8 @@ hear "stored 2"
 
 step "remove and purge"
 ! in_tree timeout 120 apt-get remove -qq -y arrayfs >"$work/remove.log" 2>&1 || fail "removed while an array is in use"
-grep -q 'in use by .*python3' "$work/remove.log" || { cat "$work/remove.log" && fail "who uses the arrays is not said"; }
+grep -q 'in use by .*python3' "$work/remove.log" ||
+  { cat "$work/remove.log" && fail "who uses the arrays is not said"; }
 echo >&3
 hear "stored 3"
 exec 3>&- # the process ends
