@@ -104,4 +104,26 @@ def main() -> None:
     assert "/etc/arrayfs/wrong.conf:2: unknown key 'siz'" in run("journalctl", "--no-pager", "-u", "arrayfs@wrong")
 
 
+def of_a_user() -> None:
+    """The unit of the same name in the service manager of an ordinary user."""
+    run("useradd", "--create-home", "--uid", "1234", "carol")
+    arrays = Path("/home/carol/arrays")
+    config = Path("/home/carol/.config/arrayfs")
+    for directory in (arrays, config):
+        directory.mkdir(parents=True)
+    (config / "mine.conf").write_text(f"dir = {arrays}\nsize = 8M\n")
+    run("chown", "-R", "carol:", "/home/carol")
+    run("systemctl", "start", "user@1234")
+    carol = ("setpriv", "--reuid=1234", "--regid=1234", "--init-groups", "env", "HOME=/home/carol",
+             "XDG_RUNTIME_DIR=/run/user/1234")
+    run(*carol, "systemctl", "--user", "start", "arrayfs@mine")
+    run(*carol, "arrayfs", "create", str(arrays / "w.npy"), "float32", "10")
+    for action in ("reload", "restart"):
+        run(*carol, "systemctl", "--user", action, "arrayfs@mine")
+        assert "w.npy" in run(*carol, "arrayfs", "ls", str(arrays))
+    run(*carol, "systemctl", "--user", "stop", "arrayfs@mine")
+    assert not os.path.ismount(arrays)
+
+
 main()
+of_a_user()

@@ -80,7 +80,7 @@ mkdir "$tree/debs"
 cp "$debs"/*.deb "$tree/debs"
 in_tree apt-get update -qq
 # What the packages need is there before, so that what is left afterwards is theirs.
-in_tree apt-get install -qq -y --no-install-recommends python3-numpy fuse3 systemd systemd-sysv dbus \
+in_tree apt-get install -qq -y --no-install-recommends python3-numpy fuse3 systemd systemd-sysv dbus libpam-systemd \
   libexpected-dev libpng16-16 libspdlog1.10 libcap-ng0 libncurses6 man-db >"$work/apt.log" 2>&1 ||
   { tail "$work/apt.log" && exit 1; }
 files() {
