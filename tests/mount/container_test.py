@@ -41,7 +41,8 @@ class Container(unittest.TestCase):
     def test_arrays_of_one_container_in_another(self):
         subprocess.run(("mount", "--make-shared", str(self.shared)), check=True, timeout=60)
         # Started before there is a mount.
-        worker = self.container("slave", "sh", "-c", 'echo there; while read -r name; do cat "$ARRAYFS_DIR/$name"; done')
+        program = 'echo there; while read -r name; do cat "$ARRAYFS_DIR/$name"; done'
+        worker = self.container("slave", "sh", "-c", program)
         self.addCleanup(worker.communicate, timeout=60)
         self.assertEqual(worker.stdout.readline(), "there\n")
         # The store goes with the name space; its empty directory stays.

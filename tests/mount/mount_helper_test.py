@@ -21,7 +21,7 @@ layer = tempfile.TemporaryDirectory()
 
 
 def setUpModule():
-    """/sbin is overlaid: mount(8) looks for its helpers there alone. So is /usr/local/bin: it gives them its own PATH."""
+    """/sbin is overlaid: mount(8) looks for its helpers there alone. /usr/local/bin, too: it gives them its own PATH."""
     if os.geteuid() != 0:
         raise unittest.SkipTest("only root may put a helper into /sbin")
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:

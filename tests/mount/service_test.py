@@ -70,7 +70,8 @@ class ConfigFile(unittest.TestCase):
         good = f"dir = {self.point}"
         for line, words in (("siz = 8G", "unknown key 'siz'"), ("foreground = yes", "unknown key 'foreground'"),
                             ("config = x", "unknown key 'config'"), ("size = nonsense", "give bytes"),
-                            ("size =", "'size' has no value"), ("= 8G", "give a line as"), ("size 8G", "give a line as"),
+                            ("size =", "'size' has no value"), ("= 8G", "give a line as"),
+                            ("size 8G", "give a line as"),
                             ("io = fast", "fast"), ("mode = 99", "octal"), ("sparse = maybe", "give yes or no"),
                             ("owner = nobody-at-all", "nobody-at-all"), (good, "in line 2 already"),
                             ("-h = 1", "unknown key"), ("DIR = /x", "unknown key 'DIR'")):
