@@ -181,11 +181,13 @@ exec 3>&- # the process ends
 wait "$mapper"
 in_tree timeout 120 dpkg --configure -a
 in_tree timeout 120 apt-get remove -qq -y arrayfs >"$work/remove.log" 2>&1 || { cat "$work/remove.log" && exit 1; }
-! grep -q "^arrayfs:" /proc/self/mounts || fail "the mount was left"
-grep -q "^arrayfs-store $tree/run/arrayfs/arrays " /proc/self/mounts || fail "the arrays were not kept"
+mounted() {
+  awk -v tree="$tree/" '$1 ~ /^arrayfs/ && index($2, tree) == 1 { print $1 }' /proc/self/mounts
+}
+[ "$(mounted)" = arrayfs-store ] || fail "not only the arrays were kept: $(mounted)"
 in_tree timeout 120 apt-get purge -qq -y arrayfs libshm1 libshm-dev python3-arrayfs >"$work/purge.log" 2>&1 ||
   { cat "$work/purge.log" && exit 1; }
-! grep "^arrayfs" /proc/self/mounts || fail "a store was left"
+[ -z "$(mounted)" ] || fail "a store was left"
 rm -f "$tree/mapper.py"
 rmdir "$tree/mnt/arrays"
 files >"$work/after"
