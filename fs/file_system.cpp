@@ -27,7 +27,9 @@ using shm::posix::Fd;
 Result<FileSystem> FileSystem::create(const Store& store, StateMemory& memory,
                                       ServeOptions options) {
   umask(0);
-  if (geteuid() == 0 && prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0) {
+  // The supervisor sees to it before it drops the capability for that.
+  if (geteuid() == 0 && (prctl(PR_GET_SECUREBITS) & SECBIT_NO_SETUID_FIXUP) == 0 &&
+      prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0) {
     return fail_errno("securebits");
   }
   auto release = options.backing ? options.backing->release : [](std::int32_t) {};
@@ -50,7 +52,7 @@ Result<FileSystem> FileSystem::create(const Store& store, StateMemory& memory,
 Result<Fd> FileSystem::open_name(int parent_fd, const char* name) {
   open_how how{};
   how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
   const long fd = syscall(SYS_openat2, parent_fd, name, &how, sizeof how);
   if (fd >= 0) {
     return Fd(static_cast<int>(fd));

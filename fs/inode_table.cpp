@@ -1,7 +1,6 @@
 #include "inode_table.hpp"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,6 +8,7 @@
 #include <cstring>
 
 #include "fault_point.hpp"
+#include "privileges.hpp"
 #include "second_lookups.hpp"
 
 namespace arrayfs {
@@ -37,16 +37,9 @@ class KernelHandle {
   alignas(file_handle) std::byte storage_[sizeof(file_handle) + sizeof(Inode::handle)] = {};
 };
 
-size_t raise_descriptor_limit() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  const rlimit highest{1U << 20, 1U << 20};  // fs.nr_open unless an administrator changed it
-  const rlimit allowed{limit.rlim_max, limit.rlim_max};
-  if (setrlimit(RLIMIT_NOFILE, &highest) != 0) {
-    setrlimit(RLIMIT_NOFILE, &allowed);
-  }
-  getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur > 2 * kReservedFds ? limit.rlim_cur - kReservedFds : limit.rlim_cur / 2;
+size_t most_open_fds() {
+  const size_t limit = raise_descriptor_limit();
+  return limit > 2 * kReservedFds ? limit - kReservedFds : limit / 2;
 }
 
 void remember_handle(Inode& inode, int path_fd) {
@@ -76,7 +69,7 @@ InodeTable::InodeTable(StateMemory& memory, Journal& journal, KeptFds& kept, int
       root_fd_(root_fd),
       release_backing_(std::move(release_backing)),
       buckets_(1024, 0),
-      max_open_fds_(raise_descriptor_limit()) {
+      max_open_fds_(most_open_fds()) {
   // Opening by handle is for root alone, and not every file system has handles.
   Inode root{};
   remember_handle(root, root_fd);

@@ -70,6 +70,10 @@ void KeptFds::keep_mount(State& state, int fd) {
   static_cast<void>(record(state, fd, FdUse::kMount, 0));
 }
 
+void KeptFds::let_go(State& state, int fd) {
+  state.fds[fd].use = static_cast<std::uint32_t>(FdUse::kNone);
+}
+
 void KeptFds::close_unknown(const StateMemory& memory) {
   if (!memory.check()) {
     return;  // nothing can be served from it

@@ -33,6 +33,8 @@ class KeptFds {
 
   /// Keeps what the mount is made of, for as long as it is there.
   static void keep_mount(State& state, int fd);
+  /// The opposite; the descriptor stays open.
+  static void let_go(State& state, int fd);
 
   /// For a successor, before it opens anything: closes every descriptor that nothing is known of.
   static void close_unknown(const StateMemory& memory);

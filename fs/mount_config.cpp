@@ -1,5 +1,7 @@
 #include "mount_config.hpp"
 
+#include <grp.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -92,6 +94,30 @@ Result<std::uint64_t> parse_size(std::string_view text) {
     return refuse();
   }
   return static_cast<std::uint64_t>(bytes);
+}
+
+Result<RootOwner> parse_owner(const std::string& text) {
+  const auto number = [](const std::string& name) -> std::optional<unsigned> {
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), value);
+    const bool whole = error == std::errc{} && end == name.data() + name.size();
+    return whole && value != ~0U ? std::optional(value) : std::nullopt;
+  };
+  const size_t colon = text.find(':');
+  const std::string user = text.substr(0, colon);
+  const std::string group = colon == std::string::npos ? std::string() : text.substr(colon + 1);
+  RootOwner owner{number(user), number(group)};
+  if (const passwd* entry = getpwnam(user.c_str()); !owner.uid && entry != nullptr) {
+    owner.uid = entry->pw_uid;
+  }
+  if (const ::group* entry = getgrnam(group.c_str()); !owner.gid && entry != nullptr) {
+    owner.gid = entry->gr_gid;
+  }
+  if ((!user.empty() && !owner.uid) || (!group.empty() && !owner.gid) ||
+      (!owner.uid && !owner.gid)) {
+    return fail(EINVAL, "owner '" + text + "': give a user, user:group or :group of this machine");
+  }
+  return owner;
 }
 
 std::string escape_path(std::string_view path) {

@@ -127,6 +127,15 @@ Result<Fd> open_subdirectory(int base, const char* name, mode_t mode) {
   return fd;
 }
 
+// The mode is in force for nobody else before the owner is.
+Result<void> give_to(const RootOwner& owner, mode_t mode, int root) {
+  if (fchmod(root, 0) != 0 || fchown(root, owner.uid.value_or(-1U), owner.gid.value_or(-1U)) != 0 ||
+      fchmod(root, mode) != 0) {
+    return fail_errno("store: --owner");
+  }
+  return {};
+}
+
 std::string huge_page_option(const std::string& path) {
   const std::unique_ptr<FILE, decltype(&endmntent)> table(setmntent("/proc/self/mounts", "r"),
                                                           &endmntent);
@@ -213,6 +222,11 @@ Result<Store> Store::open(const MountConfig& config) {
   }
   store.root_ = std::move(*root);
   store.adopted_ = given || had_arrays;
+  if (config.owner) {
+    if (auto done = give_to(*config.owner, config.root_mode, store.root_.get()); !done) {
+      return tl::unexpected(done.error());
+    }
+  }
   store.describe(config);
   return store;
 }

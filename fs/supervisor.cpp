@@ -146,12 +146,14 @@ void Supervisor::upgrade(pid_t asker, const std::function<int()>& serve) {
   Supervision& self = state_.supervision;
   ++self.upgrades;
   snprintf(self.last_reason, sizeof self.last_reason, "upgraded");
+  manager_.keep(state_, false);
   KeptFds::pass_through_exec(state_, true);
   char name[] = "arrayfs";
   char command[] = "resume";
   char* const arguments[] = {name, command, memory, nullptr};
   execv(program, arguments);
   KeptFds::pass_through_exec(state_, false);
+  manager_.keep(state_, true);
   --self.upgrades;
   replace(serve, "the new program could not be started", false);
 }
@@ -181,7 +183,9 @@ Supervisor::End Supervisor::run(const std::function<int()>& serve,
   for (;;) {
     siginfo_t info{};
     const int signal = sigtimedwait(&signals, &info, &kGlance);
+    manager_.alive();
     if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) {
+      manager_.stopping();
       begin_to_stop(unmount);
     } else if (signal == kUpgradeSignal && unmounter_ == 0) {
       upgrade(info.si_pid, serve);

@@ -10,13 +10,16 @@
 
 #include <functional>
 
+#include "service_manager.hpp"
 #include "state_memory.hpp"
 
 namespace arrayfs {
 
 class Supervisor {
  public:
-  explicit Supervisor(StateMemory& memory) : memory_(memory), state_(memory.state()) {}
+  /// The references must outlive this object.
+  Supervisor(StateMemory& memory, const ServiceManager& manager)
+      : memory_(memory), state_(memory.state()), manager_(manager) {}
 
   /// What ended the mount, or its beginning.
   enum class End {
@@ -47,6 +50,7 @@ class Supervisor {
 
   StateMemory& memory_;
   State& state_;
+  const ServiceManager& manager_;
   std::int64_t started_ms_ = 0;
   pid_t unmounter_ = 0;  ///< the process that unmounts; 0: nobody asked to stop
 };

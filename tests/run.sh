@@ -2,13 +2,15 @@
 # Installs what is missing, builds, and runs every test; ctest's summary comes last. The tests of the
 # mount run with daemons under AddressSanitizer and ThreadSanitizer, too.
 #   run.sh [--preset release|dev|asan-ubsan|tsan|clang|coverage]
+#   run.sh --packaging    instead: packaging/test.sh, with a second build
 set -eu
 
 preset=release
 case ${1-} in
   "") ;;
   --preset) preset=${2:?"--preset: give a name from CMakePresets.json"} ;;
-  *) echo "usage: run.sh [--preset NAME]" >&2; exit 2 ;;
+  --packaging) exec "$(dirname "$0")/../packaging/test.sh" --twice ;;
+  *) echo "usage: run.sh [--preset NAME | --packaging]" >&2; exit 2 ;;
 esac
 cd "$(dirname "$0")/.."
 

@@ -30,5 +30,6 @@ void add_status_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
 void add_top_command(CLI::App& app, Action& action);
 void add_completions_command(CLI::App& app, Action& action);
+void add_manual_command(CLI::App& app, Action& action);
 
 }  // namespace arrayfs

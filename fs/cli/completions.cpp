@@ -50,7 +50,7 @@ std::vector<std::string> option_names(const CLI::App& app) {
 }
 
 std::vector<const CLI::App*> commands_of(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App*) { return true; });
+  return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
 }
 
 // Between single quotes of a shell.

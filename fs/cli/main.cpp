@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
     arrayfs::add_doctor_command(app, action);
     arrayfs::add_top_command(app, action);
     arrayfs::add_completions_command(app, action);
+    arrayfs::add_manual_command(app, action);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

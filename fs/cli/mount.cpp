@@ -16,14 +16,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <optional>
 
 #include "../mount_point.hpp"
+#include "../privileges.hpp"
 #include "../session.hpp"
 #include "../store.hpp"
 #include "../supervisor.hpp"
 #include "commands.hpp"
+#include "mount_options.hpp"
 
 namespace arrayfs {
 namespace {
@@ -37,19 +38,8 @@ Examples:
   arrayfs mount /mnt/arrays --size 8G      as root: private tmpfs, passthrough, for all users
   arrayfs mount ~/arrays                   as an ordinary user: for this user alone
   arrayfs mount /mnt/arrays --store /data  arrays in the files of /data
+  arrayfs mount --config /etc/arrayfs/arrays.conf
 A store that an earlier mount of the same name left is taken over with all its arrays.)";
-
-const std::map<std::string, Io> kPlanes{{"auto", Io::kAuto},
-                                        {"passthrough", Io::kPassthrough},
-                                        {"cached", Io::kCached},
-                                        {"link", Io::kLink}};
-
-struct MountArguments {
-  MountConfig config;
-  std::string size;
-  std::string mode;
-  std::string io;
-};
 
 Result<void> set_up_log(const MountConfig& config) {
   std::shared_ptr<spdlog::logger> logger;
@@ -79,6 +69,7 @@ struct Mounted {
   Store store;
   StateMemory memory;
   Fd device;
+  ServiceManager manager;
 };
 
 // Of a mount that failed: nothing was put into its store yet.
@@ -98,12 +89,20 @@ Result<Mounted> set_up(const MountConfig& config) {
   if (!memory) {
     return tl::unexpected(memory.error());
   }
+  // A daemon in the background is not the service that somebody waits for.
+  auto manager = config.foreground ? ServiceManager::connect(memory->state())
+                                   : Result<ServiceManager>(ServiceManager());
+  if (!manager) {
+    discard_unless_adopted(config, *store);
+    return tl::unexpected(manager.error());
+  }
   auto device = Session::mount(config);
   if (!device) {
     discard_unless_adopted(config, *store);
     return tl::unexpected(device.error());
   }
-  Mounted mounted{config, std::move(*store), std::move(*memory), std::move(*device)};
+  Mounted mounted{config, std::move(*store), std::move(*memory), std::move(*device),
+                  std::move(*manager)};
   State& state = mounted.memory.state();
   for (const int fd : {mounted.memory.fd(), mounted.device.get()}) {
     KeptFds::keep_mount(state, fd);
@@ -130,7 +129,10 @@ int serve_once(Mounted& mounted, const Tell& tell) {
   auto served = set_up_log(mounted.config);
   if (served) {
     Session session(mounted.config, mounted.store, mounted.memory);
-    served = session.serve(mounted.device.get(), [&] { tell(std::nullopt); });
+    served = session.serve(mounted.device.get(), [&] {
+      mounted.manager.ready();
+      tell(std::nullopt);
+    });
   }
   if (!served && mounted.memory.state().supervision.serving == 0) {
     tell(served.error());
@@ -143,8 +145,14 @@ int serve_once(Mounted& mounted, const Tell& tell) {
 
 // Supervises servers until the mount is gone; false when none of them ever came to serve.
 bool supervise(Mounted& mounted, const Tell& tell) {
+  if (auto dropped = drop_privileges(); !dropped) {
+    tell(dropped.error());
+    static_cast<void>(unmount(mounted.config.mountpoint, true));
+    discard_unless_adopted(mounted.config, mounted.store);
+    return false;
+  }
   const std::string mountpoint = mounted.config.mountpoint;
-  const auto end = Supervisor(mounted.memory)
+  const auto end = Supervisor(mounted.memory, mounted.manager)
                        .run([&] { return serve_once(mounted, tell); },
                             [&] { static_cast<void>(unmount(mountpoint, true)); });
   pollfd connection{mounted.device.get(), 0, 0};
@@ -267,25 +275,18 @@ Result<void> resume(int memory_fd) {
   if (!store) {
     return tl::unexpected(store.error());
   }
-  Mounted mounted{std::move(*config), std::move(*store), std::move(*memory), Fd(state.device_fd)};
+  auto manager = config->foreground ? ServiceManager::connect(state)
+                                    : Result<ServiceManager>(ServiceManager());
+  Mounted mounted{std::move(*config), std::move(*store), std::move(*memory), Fd(state.device_fd),
+                  manager ? std::move(*manager) : ServiceManager()};
   std::exit(supervise(mounted, [](const std::optional<shm::Error>&) {}) ? 0 : 1);
 }
 
-Result<void> mount_command(MountArguments& arguments) {
+Result<void> mount_command(CLI::App& command, MountArguments& arguments) {
+  if (auto completed = complete(command, arguments); !completed) {
+    return completed;
+  }
   MountConfig& config = arguments.config;
-  if (!arguments.size.empty()) {
-    const auto size = parse_size(arguments.size);
-    if (!size) {
-      return fail(size.error().code, "--" + size.error().context);
-    }
-    config.capacity_bytes = *size;
-  }
-  if (!arguments.mode.empty()) {
-    config.root_mode = static_cast<mode_t>(std::stoul(arguments.mode, nullptr, 8));
-  }
-  if (!arguments.io.empty()) {
-    config.io = kPlanes.at(arguments.io);
-  }
   clean_stale_mount(config.mountpoint);
   if (auto valid = validate(config); !valid) {
     return valid;
@@ -307,46 +308,15 @@ void add_resume_command(CLI::App& app, Action& action) {
 
 void add_mount_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<MountArguments>();
-  MountConfig& config = arguments->config;
   CLI::App* command = app.add_subcommand("mount", "Mount a directory of shared arrays");
   command->footer(kExamples);
-  command->add_option("DIR", config.mountpoint, "An existing directory")->required();
-  CLI::Option* size = command->add_option(
-      "--size", arguments->size,
-      "Capacity: bytes with K, M, G or T, or a share of the memory as 50% (default)");
-  command
-      ->add_option("--store", config.store_dir,
-                   "Keep the arrays in the files of this directory, not in a private tmpfs")
-      ->excludes(size);  // its file system has a size
-  command->add_option(
-      "--name", config.name,
-      "Name of the private store (default: from DIR); the same name finds it again");
-  command
-      ->add_option("--io", arguments->io,
-                   "Data plane: auto (default: the best that keeps all promises), passthrough, "
-                   "cached, link")
-      ->check(CLI::IsMember({"auto", "passthrough", "cached", "link"}));
-  command
-      ->add_option("--huge", config.huge, "Huge pages of the private tmpfs (default within_size)")
-      ->check(CLI::IsMember({"never", "within_size", "always", "advise"}));
-  command
-      ->add_option("--mode", arguments->mode, "Mode of a new store's root directory (default 1777)")
-      ->check([](const std::string& text) {
-        return !text.empty() && text.size() <= 5 &&
-                       text.find_first_not_of("01234567") == std::string::npos
-                   ? std::string()
-                   : "give an octal mode, as 0755";
-      });
-  command->add_flag("--sparse", config.sparse,
-                    "Let files have holes; touching one when memory is full is then SIGBUS");
-  command->add_flag("--show-control", config.show_control, "List .arrayfs in the root directory");
-  command->add_flag("--foreground", config.foreground, "Stay in the foreground, log to stderr");
-  command->add_option("--log-file", config.log_file,
-                      "Log to this file (default: syslog, or stderr in the foreground)");
-  command->add_option("--log-level", config.log_level, "trace, debug, info, warning, error")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-  command->callback(
-      [arguments, &action] { action = [arguments] { return mount_command(*arguments); }; });
+  add_mount_options(*command, *arguments);
+  command->callback([command, arguments, &action] {
+    if (arguments->config.mountpoint.empty() && arguments->config_file.empty()) {
+      throw CLI::RequiredError("DIR or --config");
+    }
+    action = [command, arguments] { return mount_command(*command, *arguments); };
+  });
 }
 
 }  // namespace arrayfs

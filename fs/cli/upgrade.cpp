@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <iostream>
 #include <map>
@@ -11,6 +12,7 @@
 #include "../state_memory.hpp"
 #include "../supervisor.hpp"
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "mounted_path.hpp"
 
 namespace arrayfs {
@@ -74,15 +76,37 @@ Result<void> upgrade(const std::string& dir) {
   return fail(ETIMEDOUT, mountpoint + ": not upgraded; see its log");
 }
 
+Result<std::string> mountpoint_in(const std::string& config_file) {
+  const auto settings = read_config_file(config_file);
+  if (!settings) {
+    return tl::unexpected(settings.error());
+  }
+  const auto dir = std::ranges::find(*settings, "dir", &Setting::key);
+  if (dir == settings->end()) {
+    return fail(EINVAL, config_file + ": has no line 'dir = /mnt/arrays'");
+  }
+  return dir->value;
+}
+
 }  // namespace
 
 void add_upgrade_command(CLI::App& app, Action& action) {
   auto dir = std::make_shared<std::string>();
+  auto config_file = std::make_shared<std::string>();
   CLI::App* command =
       app.add_subcommand("upgrade", "Let this program take over a mount from an older one");
   command->footer(kExamples);
-  command->add_option("DIR", *dir, "The mount point")->required();
-  command->callback([dir, &action] { action = [dir] { return upgrade(*dir); }; });
+  CLI::Option* positional = command->add_option("DIR", *dir, "The mount point");
+  command->add_option("--config", *config_file, "The mount that this file describes")
+      ->excludes(positional);
+  command->callback([dir, config_file, &action] {
+    if (dir->empty() && config_file->empty()) {
+      throw CLI::RequiredError("DIR or --config");
+    }
+    action = [dir, config_file]() -> Result<void> {
+      return config_file->empty() ? upgrade(*dir) : mountpoint_in(*config_file).and_then(upgrade);
+    };
+  });
 }
 
 }  // namespace arrayfs

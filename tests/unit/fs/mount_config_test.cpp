@@ -47,6 +47,25 @@ INSTANTIATE_TEST_SUITE_P(Texts, ParseSizeRefuses,
                                          "4095", "0.5K", "9223372036854775808", "9999999P", "0%",
                                          "-5%", "%", "G", "8,5G"));
 
+TEST(ParseOwner, NamesAndNumbers) {
+  const RootOwner both = must(parse_owner("root:0"));
+  EXPECT_EQ(both.uid, 0U);
+  EXPECT_EQ(both.gid, 0U);
+  const RootOwner user = must(parse_owner("12345"));
+  EXPECT_EQ(user.uid, 12345U);
+  EXPECT_FALSE(user.gid.has_value());
+  const RootOwner group = must(parse_owner(":root"));
+  EXPECT_FALSE(group.uid.has_value());
+  EXPECT_EQ(group.gid, 0U);
+}
+
+TEST(ParseOwner, RefusesWhoIsNotKnown) {
+  for (const char* text : {"", ":", "nobody-at-all", "root:nobody-at-all", "4294967295", "-1", "1x",
+                           "99999999999", "root:root:root"}) {
+    EXPECT_TRUE(fails_with(parse_owner(text), EINVAL)) << text;
+  }
+}
+
 TEST(EscapePath, AsSystemdEscapes) {
   EXPECT_EQ(escape_path("/mnt/arrays"), "mnt-arrays");
   EXPECT_EQ(escape_path("/mnt/my arrays"), "mnt-my\\x20arrays");
