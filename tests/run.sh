@@ -1,15 +1,21 @@
 #!/bin/sh
 # Installs what is missing, builds, and runs every test; ctest's summary comes last. The tests of the
 # mount run with daemons under AddressSanitizer and ThreadSanitizer, too.
-#   run.sh [--preset release|dev|asan-ubsan|tsan|clang|coverage]
+#   run.sh [--preset release|dev|asan-ubsan|tsan|clang|coverage] [--languages]
+# Clients of arrays run in the languages that are installed, and the others are named; --languages
+# installs all of them, and then a missing one is a failure.
 set -eu
 
 preset=release
-case ${1-} in
-  "") ;;
-  --preset) preset=${2:?"--preset: give a name from CMakePresets.json"} ;;
-  *) echo "usage: run.sh [--preset NAME]" >&2; exit 2 ;;
-esac
+languages=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --preset) preset=${2:?"--preset: give a name from CMakePresets.json"}; shift ;;
+    --languages) languages=all ;;
+    *) echo "usage: run.sh [--preset NAME] [--languages]" >&2; exit 2 ;;
+  esac
+  shift
+done
 cd "$(dirname "$0")/.."
 
 # Tests put everything below TMPDIR and begin the names of their stores with its name.
@@ -28,6 +34,14 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 mount-scripts/packages.sh test
+clients() { python3 -B tests/languages/clients.py "$@"; }
+# shellcheck disable=SC2046  # lists of words
+mount-scripts/packages.sh test $(clients packages $languages) ||
+  [ -z "$languages" ]  # otherwise those that could not be installed are missing, no more
+if [ -n "$languages" ]; then
+  clients modules
+  export ARRAYFS_ALL_LANGUAGES=1
+fi
 sanitized=
 if [ "$preset" = release ]; then
   sanitized="asan-ubsan;tsan"
@@ -40,4 +54,5 @@ mkdir "$TMPDIR/reports"
 cmake --preset "$preset" -DARRAYFS_TESTS=ON \
   -DARRAYFS_SANITIZED="$sanitized" -DARRAYFS_SANITIZER_REPORTS="$TMPDIR/reports"
 cmake --build --preset "$preset"
+clients missing
 ctest --preset "$preset" -j "$(nproc)"
