@@ -22,8 +22,9 @@ function(arrayfs_test)
 endfunction()
 
 # arrayfs_mount_test(NAME name PLANE plane COMMAND ... [ENVIRONMENT NAME=value ...] [FIXTURE name])
-# A test of the mount, on one data plane; FIXTURE: another test that goes before it. ARRAYFS_SANITIZED lists presets (tests/run.sh builds them):
-# the same test runs with the daemon of each, and what a sanitizer reports fails sanitizers.reports.
+# A test of the mount, on one data plane; FIXTURE: what another test sets up before it.
+# ARRAYFS_SANITIZED lists presets (tests/run.sh builds them): the same test runs with the daemon of
+# each, and what a sanitizer reports fails sanitizers.reports.
 function(arrayfs_mount_test)
   cmake_parse_arguments(PARSE_ARGV 0 test "" "NAME;PLANE;FIXTURE" "COMMAND;ENVIRONMENT")
   arrayfs_test(NAME ${test_NAME} COMMAND ${test_COMMAND} ENVIRONMENT
