@@ -1,21 +1,21 @@
 #!/bin/sh
 # The Debian packages that arrayfs needs, and their installation where they are missing.
-#   packages.sh build    to build and run
-#   packages.sh test     to test, too
+#   packages.sh build                  to build and run
+#   packages.sh test [PACKAGE ...]     to test, too, and these besides
 set -eu
 
 build="g++ cmake ninja-build pkg-config libfuse3-dev fuse3 xtl-dev libspdlog-dev libcli11-dev
   nlohmann-json3-dev libexpected-dev libcap-ng-dev libxxhash-dev libpng-dev zlib1g-dev
   libncurses-dev python3 python3-numpy util-linux"
 test="libgtest-dev libgmock-dev libbenchmark-dev attr acl jq python3-hypothesis python3-zarr python3-pil
-  fish zsh shellcheck man-db systemd
+  python3-joblib fish zsh shellcheck man-db systemd
   clang clang-format clang-tidy
   libclang-rt-14-dev"
 
 case ${1-} in
   build) wanted=$build ;;
-  test) wanted="$build $test" ;;
-  *) echo "usage: packages.sh build|test" >&2; exit 2 ;;
+  test) shift; wanted="$build $test $*" ;;
+  *) echo "usage: packages.sh build | test [PACKAGE ...]" >&2; exit 2 ;;
 esac
 
 missing=

@@ -1,17 +1,25 @@
 #!/bin/sh
-# Installs what is missing, builds, and runs every test; ctest's summary comes last. The tests of the
-# mount run with daemons under AddressSanitizer and ThreadSanitizer, too.
-#   run.sh [--preset release|dev|asan-ubsan|tsan|clang|coverage]
+# Installs what is missing, builds, and runs every test; ctest's summary comes last.
+#   run.sh [--preset release|dev|asan-ubsan|tsan|clang|coverage] [--languages] [--sanitizers]
 #   run.sh --packaging    instead: packaging/test.sh, with a second build
+# Clients of arrays run in the languages that are installed, and the others are named; --languages
+# installs all of them, and then a missing one is a failure. With --sanitizers the tests of the mount
+# run with daemons under AddressSanitizer and ThreadSanitizer, too.
 set -eu
 
 preset=release
-case ${1-} in
-  "") ;;
-  --preset) preset=${2:?"--preset: give a name from CMakePresets.json"} ;;
-  --packaging) exec "$(dirname "$0")/../packaging/test.sh" --twice ;;
-  *) echo "usage: run.sh [--preset NAME | --packaging]" >&2; exit 2 ;;
-esac
+languages=
+sanitizers=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --preset) preset=${2:?"--preset: give a name from CMakePresets.json"}; shift ;;
+    --languages) languages=all ;;
+    --sanitizers) sanitizers="asan-ubsan tsan" ;;
+    --packaging) exec "$(dirname "$0")/../packaging/test.sh" --twice ;;
+    *) echo "usage: run.sh [--preset NAME] [--languages] [--sanitizers] | --packaging" >&2; exit 2 ;;
+  esac
+  shift
+done
 cd "$(dirname "$0")/.."
 
 # Tests put everything below TMPDIR and begin the names of their stores with its name.
@@ -30,16 +38,22 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 mount-scripts/packages.sh test
-sanitized=
-if [ "$preset" = release ]; then
-  sanitized="asan-ubsan;tsan"
-  for sanitizer in asan-ubsan tsan; do
-    cmake --preset "$sanitizer"
-    cmake --build --preset "$sanitizer" --target arrayfs
-  done
+clients() { python3 -B tests/languages/clients.py "$@"; }
+# shellcheck disable=SC2046  # lists of words
+mount-scripts/packages.sh test $(clients packages $languages) ||
+  [ -z "$languages" ]  # otherwise those that could not be installed are missing, no more
+if [ -n "$languages" ]; then
+  clients modules
+  export ARRAYFS_ALL_LANGUAGES=1
 fi
+for sanitizer in $sanitizers; do
+  cmake --preset "$sanitizer"
+  cmake --build --preset "$sanitizer" --target arrayfs
+done
 mkdir "$TMPDIR/reports"
 cmake --preset "$preset" -DARRAYFS_TESTS=ON \
-  -DARRAYFS_SANITIZED="$sanitized" -DARRAYFS_SANITIZER_REPORTS="$TMPDIR/reports"
+  -DARRAYFS_SANITIZED="$(echo "$sanitizers" | tr ' ' ';')" \
+  -DARRAYFS_SANITIZER_REPORTS="$TMPDIR/reports"
 cmake --build --preset "$preset"
+clients missing
 ctest --preset "$preset" -j "$(nproc)"

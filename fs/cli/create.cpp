@@ -1,10 +1,11 @@
 // `arrayfs create`: an array, whole and allocated, from a type and a shape, like another array, or
-// from a file of another format.
+// from a file of another format; a ring, from the type of its items.
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <shm/array.hpp>
+#include <shm/ring.hpp>
 
 #include "../values/scalar.hpp"
 #include "array_argument.hpp"
@@ -25,6 +26,7 @@ Examples:
   arrayfs create /mnt/arrays/points.npy "[('x', '<f8'), ('y', '<f8')]" 10
   arrayfs create /mnt/arrays/w.npy --from w.npy            or .csv, .npz, .safetensors with one array
   arrayfs create /mnt/arrays/photo.npy uint8 480,640,3 --from photo.raw
+  arrayfs create /mnt/arrays/frames.npy uint8 224,224,3 --ring 16        a queue of images
   arrayfs create /mnt/arrays/gradient.npy --like /mnt/arrays/w.npy
   arrayfs create /mnt/arrays/tmp.npy uint8 1000 --ttl 3600 --owner-pid $$)";
 
@@ -40,6 +42,7 @@ struct CreateArguments {
   std::uint64_t align = shm::kArrayAlign;
   std::uint64_t ttl_seconds = 0;
   int owner_pid = 0;
+  std::uint64_t ring_slots = 0;  ///< 0: no ring
   bool replace = false;
 };
 
@@ -108,6 +111,11 @@ Result<void> create_copy(const CreateArguments& arguments, const ForeignType& ty
       .map([](const shm::Array&) {});
 }
 
+Result<void> create_ring(const CreateArguments& arguments, const ForeignType& item) {
+  return shm::Ring::create(arguments.path, *item.dtype, *item.shape, arguments.ring_slots)
+      .map([](const shm::Ring&) {});
+}
+
 // An array that was to have a limited life and did not get it is removed again.
 Result<void> set_lifetime(const CreateArguments& arguments) {
   const auto set = [&](const char* name, std::uint64_t value) -> Result<void> {
@@ -137,9 +145,10 @@ Result<void> create_command(const CreateArguments& arguments) {
   options.align = arguments.align;
   options.replace = arguments.replace;
   auto created = given_type(arguments).and_then([&](const ForeignType& type) {
-    return !arguments.from.empty()   ? create_copy(arguments, type, options)
-           : !arguments.like.empty() ? create_like(arguments, type, options)
-                                     : create_filled(arguments, type, options);
+    return !arguments.from.empty()     ? create_copy(arguments, type, options)
+           : !arguments.like.empty()   ? create_like(arguments, type, options)
+           : arguments.ring_slots != 0 ? create_ring(arguments, type)
+                                       : create_filled(arguments, type, options);
   });
   return created.and_then([&] { return set_lifetime(arguments); });
 }
@@ -160,26 +169,38 @@ void add_create_command(CLI::App& app, Action& action) {
       command->add_option("--like", arguments->like, "Type, shape and order of this array");
   CLI::Option* fill =
       command->add_option("--fill", arguments->fill, "Value of every element (default 0)");
-  command->add_option("--order", arguments->order, "C (rows together) or F (columns)")
-      ->check(CLI::IsMember({"C", "F"}));
+  CLI::Option* order =
+      command->add_option("--order", arguments->order, "C (rows together) or F (columns)")
+          ->check(CLI::IsMember({"C", "F"}));
   command
       ->add_flag("--skip-heading", arguments->skip_heading,
                  "The first line of a .csv file has no values")
       ->needs(from);
   from->excludes(like)->excludes(fill);
-  command
-      ->add_option("--align", arguments->align, "Start of the data: a multiple of this, 64 to 8192")
-      ->check([](const std::string& text) {
-        const bool power = text == "64" || text == "128" || text == "256" || text == "512" ||
-                           text == "1024" || text == "2048" || text == "4096" || text == "8192";
-        return power ? std::string() : std::string("give a power of two from 64 to 8192");
-      });
+  CLI::Option* align =
+      command
+          ->add_option("--align", arguments->align,
+                       "Start of the data: a multiple of this, 64 to 8192")
+          ->check([](const std::string& text) {
+            const bool power = text == "64" || text == "128" || text == "256" || text == "512" ||
+                               text == "1024" || text == "2048" || text == "4096" || text == "8192";
+            return power ? std::string() : std::string("give a power of two from 64 to 8192");
+          });
   command->add_option("--ttl", arguments->ttl_seconds, "Remove the array after so many seconds")
       ->check(CLI::PositiveNumber);
   command
       ->add_option("--owner-pid", arguments->owner_pid, "Remove the array when this process ends")
       ->check(CLI::PositiveNumber);
-  command->add_flag("--replace", arguments->replace, "Replace an existing file");
+  CLI::Option* replace =
+      command->add_flag("--replace", arguments->replace, "Replace an existing file");
+  CLI::Option* ring =
+      command
+          ->add_option("--ring", arguments->ring_slots,
+                       "A queue with so many slots; DTYPE and SHAPE are those of one item")
+          ->check(CLI::PositiveNumber);
+  for (CLI::Option* option : {from, like, fill, order, align, replace}) {
+    ring->excludes(option);
+  }
   command->callback([arguments, &action] {
     const bool typed = !arguments->dtype.empty() && !arguments->shape.empty();
     if (arguments->from.empty() && arguments->like.empty() && !typed) {

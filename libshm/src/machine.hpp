@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <chrono>
 #include <climits>
-#include <optional>
 #include <shm/sync.hpp>
 
 #include "sync_page.hpp"
@@ -24,9 +23,11 @@ class Machine {
   using Clock = std::chrono::steady_clock;
 
   Machine(std::uint64_t self, Timeout timeout) : self_(self) {
+    // Not looked at without need: the clock costs more than the lock itself.
+    if (!timeout) return;
     const auto now = Clock::now();
     // Centuries are for ever; the sum would overflow.
-    if (timeout && *timeout < Clock::time_point::max() - now) {
+    if (*timeout < kNever - now) {
       deadline_ = now + std::chrono::duration_cast<Clock::duration>(*timeout);
     }
   }
@@ -46,8 +47,8 @@ class Machine {
 
   bool wait(Counter& counter, std::uint32_t expected,
             std::chrono::nanoseconds limit = kLivenessInterval) {
-    if (deadline_)
-      limit = std::clamp<std::chrono::nanoseconds>(*deadline_ - Clock::now(), {}, limit);
+    if (deadline_ != kNever)
+      limit = std::clamp<std::chrono::nanoseconds>(deadline_ - Clock::now(), {}, limit);
     return posix::futex_wait(counter, expected, limit);
   }
   void wake(Counter& counter, bool all) { posix::futex_wake(counter, all ? INT_MAX : 1); }
@@ -58,11 +59,13 @@ class Machine {
     return posix::is_alive(
         {static_cast<std::uint32_t>(identity), static_cast<std::uint32_t>(identity >> 32U)});
   }
-  [[nodiscard]] bool expired() const { return deadline_ && Clock::now() >= *deadline_; }
+  [[nodiscard]] bool expired() const { return deadline_ != kNever && Clock::now() >= deadline_; }
 
  private:
+  static constexpr Clock::time_point kNever = Clock::time_point::max();
+
   std::uint64_t self_;
-  std::optional<Clock::time_point> deadline_;
+  Clock::time_point deadline_ = kNever;
 };
 
 /// The identity of this process as a word: start ticks in the high half, pid in the low one.

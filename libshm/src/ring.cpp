@@ -13,13 +13,12 @@
 namespace shm {
 namespace {
 
-constexpr std::string_view kMagic("ARRRING\0", 8);
 constexpr std::uint64_t kMaxControlBytes = sizeof(RingPage) + kMaxRingSlots * sizeof(Word);
 /// The sizes, which a restart of the machine leaves.
 constexpr std::size_t kSizesBytes = 3 * sizeof(std::uint64_t);
 
 const ControlKind& ring_kind() {
-  static const ControlKind kind{kMagic, kMaxControlBytes, [](std::span<std::byte> state) {
+  static const ControlKind kind{kRingMagic, kMaxControlBytes, [](std::span<std::byte> state) {
                                   std::ranges::fill(state.subspan(kSizesBytes), std::byte{});
                                 }};
   return kind;

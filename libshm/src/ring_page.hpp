@@ -4,10 +4,13 @@
 // word is accessed atomically. All zero but the sizes is the first state: an empty ring.
 #pragma once
 
+#include <string_view>
+
 #include "sync_page.hpp"
 
 namespace shm {
 
+inline constexpr std::string_view kRingMagic("ARRRING\0", 8);
 inline constexpr std::size_t kMaxParticipants = 1024;
 inline constexpr std::uint64_t kMaxRingSlots = std::uint64_t{1} << 20U;
 

@@ -12,18 +12,11 @@ import warnings
 import zipfile
 
 import numpy as np
+import PIL.Image
+import zarr
 
 from support.arrays import ARRAYS
 from support.mount import Mount, run
-
-try:
-    import zarr
-except ImportError:
-    zarr = None
-try:
-    import PIL.Image
-except ImportError:
-    PIL = None
 
 SAFETENSORS = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4", "I32": "<i4",
                "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8", "C64": "<c8"}
@@ -208,7 +201,6 @@ class Views(unittest.TestCase):
 
     # ---- zarr
 
-    @unittest.skipIf(zarr is None, "python3-zarr is not installed")
     def test_zarr_by_zarr(self):
         for kind, array in ARRAYS.items():
             if kind in ("many_axes", "structured_aligned", "structured_titles"):
@@ -245,7 +237,6 @@ class Views(unittest.TestCase):
         image.load()
         return image
 
-    @unittest.skipIf(PIL is None, "python3-pil is not installed")
     def test_png_of_images_is_the_image(self):
         rng = np.random.default_rng(0)
         for channels, mode in ((3, "RGB"), (4, "RGBA")):
@@ -259,7 +250,6 @@ class Views(unittest.TestCase):
         self.assertEqual(reduced.size[1], 2048)
         self.assertEqual(reduced.getpixel((0, 0)), (10, 20, 30))
 
-    @unittest.skipIf(PIL is None, "python3-pil is not installed")
     def test_png_of_a_map(self):
         table = np.linspace(0, 1, 1_000_000).reshape(1000, 1000)
         np.save(self.mount.path / "map.npy", table)
@@ -273,7 +263,6 @@ class Views(unittest.TestCase):
         np.save(self.mount.path / "map.npy", table)
         self.assertIn(nan_colour, set(self.picture("png/map.npy.png").convert("RGB").getdata()))
 
-    @unittest.skipIf(PIL is None, "python3-pil is not installed")
     def test_png_of_every_kind_of_number(self):
         for kind, array in self.numbers.items():
             with self.subTest(kind):
@@ -287,7 +276,6 @@ class Views(unittest.TestCase):
         self.picture("png/nothing.npy.png")
         self.assertRaises(OSError, (self.control / "png/all/unicode.npy.png").read_bytes)
 
-    @unittest.skipIf(PIL is None, "python3-pil is not installed")
     def test_png_of_parts(self):
         array = np.random.default_rng(0).random((2, 3, 20, 30))
         for order in "CF":

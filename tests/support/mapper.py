@@ -15,7 +15,7 @@ class Mapper:
 
     def __init__(self, path: Path, mode: str = "r"):
         self._process = subprocess.Popen(
-            [str(PROGRAM), mode, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd="/",
+            [PROGRAM, mode, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd="/",
         )
         assert self._line() == "mapped"
 

@@ -21,13 +21,16 @@ function(arrayfs_test)
     TIMEOUT 600)
 endfunction()
 
-# arrayfs_mount_test(NAME name PLANE plane COMMAND ... [ENVIRONMENT NAME=value ...])
-# A test of the mount, on one data plane. ARRAYFS_SANITIZED lists presets (tests/run.sh builds them):
-# the same test runs with the daemon of each, and what a sanitizer reports fails sanitizers.reports.
+# arrayfs_mount_test(NAME name PLANE plane COMMAND ... [ENVIRONMENT NAME=value ...] [FIXTURE name])
+# A test of the mount, on one data plane; FIXTURE: what another test sets up before it.
+# ARRAYFS_SANITIZED lists presets (tests/run.sh builds them): the same test runs with the daemon of
+# each, and what a sanitizer reports fails sanitizers.reports.
 function(arrayfs_mount_test)
-  cmake_parse_arguments(PARSE_ARGV 0 test "" "NAME;PLANE" "COMMAND;ENVIRONMENT")
+  cmake_parse_arguments(PARSE_ARGV 0 test "" "NAME;PLANE;FIXTURE" "COMMAND;ENVIRONMENT")
   arrayfs_test(NAME ${test_NAME} COMMAND ${test_COMMAND} ENVIRONMENT
-    ARRAYFS_BIN=$<TARGET_FILE:arrayfs> ARRAYFS_TEST_PLANE=${test_PLANE} ${test_ENVIRONMENT})
+    ARRAYFS_BIN=$<TARGET_FILE:arrayfs> ARRAYFS_TEST_PLANE=${test_PLANE}
+    ARRAYFS_MAPPER=$<TARGET_FILE:mapper> ${test_ENVIRONMENT})
+  set_property(TEST ${test_NAME} PROPERTY FIXTURES_REQUIRED ${test_FIXTURE})
   foreach(preset IN LISTS ARRAYFS_SANITIZED)
     # A signal that a test sends to the daemon is no report; a crash shows as a restart.
     set(reports log_path=${ARRAYFS_SANITIZER_REPORTS}/${preset}.${test_NAME}:handle_segv=0:handle_abort=0)
@@ -37,7 +40,7 @@ function(arrayfs_mount_test)
       ARRAYFS_MAPPER=$<TARGET_FILE:mapper> ARRAYFS_SANITIZED_BY=${preset}
       ASAN_OPTIONS=${reports} UBSAN_OPTIONS=${reports}:print_stacktrace=1 TSAN_OPTIONS=${reports}
       LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks.txt:print_suppressions=0)
-    set_tests_properties(${preset}.${test_NAME} PROPERTIES
-      FIXTURES_REQUIRED sanitizers LABELS sanitizers)
+    set_property(TEST ${preset}.${test_NAME} PROPERTY FIXTURES_REQUIRED sanitizers ${test_FIXTURE})
+    set_property(TEST ${preset}.${test_NAME} PROPERTY LABELS sanitizers)
   endforeach()
 endfunction()

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import joblib
 import numpy as np
 
 import arrayfs
@@ -192,10 +193,6 @@ class Pools(Case):
         np.testing.assert_array_equal(np.load(self.path)[:, 0], [9, 5, 9, 9, 20, 25])
 
     def test_joblib(self):
-        try:
-            import joblib
-        except ImportError:
-            self.skipTest("joblib is not installed")
         array = self.create()
         joblib.Parallel(2)(joblib.delayed(store)(array[i]) for i in range(3))
         self.assertTrue((array[:3] == 9).all())

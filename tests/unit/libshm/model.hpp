@@ -7,6 +7,7 @@
 // happen) are not entered twice. Single-threaded.
 #pragma once
 
+#include <sanitizer/asan_interface.h>
 #include <setjmp.h>
 #include <ucontext.h>
 
@@ -155,6 +156,8 @@ class Model {
       auto stack = std::move(fiber->stack);
       *fiber = Fiber{};
       fiber->stack = std::move(stack);
+      // What AddressSanitizer knows of it is of the run before, which nothing has ended.
+      ASAN_UNPOISON_MEMORY_REGION(fiber->stack->data(), fiber->stack->size());
       getcontext(&fiber->context);
       fiber->context.uc_stack.ss_sp = fiber->stack->data();
       fiber->context.uc_stack.ss_size = fiber->stack->size();

@@ -115,19 +115,12 @@ class RingModel : public testing::Test {
   }
 
   void explore(std::vector<Model::Body> bodies, ModelLimits limits) {
-#ifdef __SANITIZE_THREAD__
-    GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
-#endif
     Model model([this] { world_.reset(); }, [this] { return world_.digest(); }, std::move(bodies),
                 limits);
     model_ = &model;
     EXPECT_EQ(model.explore(), "");
     EXPECT_GT(model.states(), 300U);
     std::printf("%zu states, %zu runs\n", model.states(), model.runs());
-  }
-
-  static bool deep() {
-    return std::getenv("SHM_TEST_DEEP") != nullptr;
   }
 
   RingWorld world_{};
@@ -157,16 +150,22 @@ TEST_F(RingModel, AConsumerDies) {
   explore({consumer(0, 2, 1), consumer(1, 2, 1)}, {.deaths = 1, .early_timeouts = 1});
 }
 
-// Minutes, so only with SHM_TEST_DEEP set.
-TEST_F(RingModel, ThreeProcesses) {
-  if (std::getenv("SHM_TEST_DEEP") == nullptr) GTEST_SKIP() << "set SHM_TEST_DEEP";
-  explore({producer(0, 2, 0, 1), producer(1, 2, 1, 1), consumer(2, 2, 2)},
-          {.deaths = 0, .early_timeouts = 0});
-  explore({producer(0, 2, 0, 1), producer(1, 2, 1, 1), consumer(2, 2, 1)},
-          {.deaths = 1, .early_timeouts = 0});
-  explore({producer(0, 1, 0, 2), consumer(1, 1, 1), consumer(2, 1, 1)},
-          {.deaths = 1, .early_timeouts = 0, .mortal = 0b110});
-}
+// Minutes, so there only when SHM_TEST_DEEP is set.
+class ThreeProcesses : public RingModel {
+  void TestBody() override {
+    explore({producer(0, 2, 0, 1), producer(1, 2, 1, 1), consumer(2, 2, 2)},
+            {.deaths = 0, .early_timeouts = 0});
+    explore({producer(0, 2, 0, 1), producer(1, 2, 1, 1), consumer(2, 2, 1)},
+            {.deaths = 1, .early_timeouts = 0});
+    explore({producer(0, 1, 0, 2), consumer(1, 1, 1), consumer(2, 1, 1)},
+            {.deaths = 1, .early_timeouts = 0, .mortal = 0b110});
+  }
+};
+const auto* const kThreeProcesses =
+    std::getenv("SHM_TEST_DEEP") == nullptr
+        ? nullptr
+        : testing::RegisterTest("RingModel", "ThreeProcesses", nullptr, nullptr, __FILE__, __LINE__,
+                                []() -> RingModel* { return new ThreeProcesses; });
 
 // The entry of a dead participant goes to a newcomer, and its slot to neither of them by mistake.
 TEST_F(RingModel, AParticipantIsReplaced) {
@@ -190,9 +189,6 @@ TEST_F(RingModel, AParticipantIsReplaced) {
       },
       [this] { return world_.digest(); }, {producer(0, 2, 0, 1), newcomer, onlooker},
       {.deaths = 1, .early_timeouts = 0});
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
-#endif
   model_ = &model;
   EXPECT_EQ(model.explore(), "");
 }

@@ -1,5 +1,6 @@
 // The ring across real processes: order, back-pressure, kills on both sides.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -10,6 +11,7 @@
 #include <random>
 #include <set>
 #include <shm/ring.hpp>
+#include <shm/ring_status.hpp>
 #include <thread>
 
 #include "../fixture.hpp"
@@ -67,6 +69,61 @@ TEST_F(RingFile, TheFileIsAPlainArray) {
   EXPECT_EQ(array.layout().shape, (Shape{4, 16}));
   EXPECT_EQ((*array.view<std::uint64_t>())(0, 0), 42U);
   EXPECT_EQ(std::filesystem::file_size(path_), 128U + 4 * 128);
+}
+
+TEST_F(RingFile, StatusTellsWhoHasWhichSlot) {
+  const Ring ring = make();
+  EXPECT_TRUE(ring_status(path_)->items.empty());
+  for (std::uint64_t i = 0; i < 3; ++i) put(ring, i);
+  { auto done = ring.acquire(); }
+  auto taken = ring.acquire();
+  auto reserved = ring.reserve();
+  const RingStatus status = *ring_status(path_);
+  EXPECT_EQ(status.slots, 4U);
+  EXPECT_EQ(status.reserved, 4U);
+  EXPECT_EQ(status.acquired, 2U);
+  ASSERT_EQ(status.items.size(), 3U);
+  const auto self = static_cast<std::uint32_t>(getpid());
+  const auto expect = [&](std::size_t i, std::uint64_t position, RingStatus::State state,
+                          std::uint32_t pid) {
+    EXPECT_EQ(status.items[i].position, position);
+    EXPECT_EQ(status.items[i].state, state) << to_string(status.items[i].state);
+    EXPECT_EQ(status.items[i].pid, pid);
+    EXPECT_FALSE(status.items[i].redelivered);
+  };
+  expect(0, 1, RingStatus::State::kAcquired, self);
+  expect(1, 2, RingStatus::State::kReady, 0);
+  expect(2, 3, RingStatus::State::kReserved, self);
+}
+
+TEST_F(RingFile, StatusBelievesNothing) {
+  EXPECT_EQ(ring_status(path_).error().code, ENOENT);
+  const std::string control = directory_.path(".q.npy.ring");
+  std::ofstream(path_) << "an array";
+  EXPECT_EQ(ring_status(path_).error().code, ENOENT);
+  std::ofstream(control) << std::string(12'288 + 32, '\1');
+  EXPECT_EQ(ring_status(path_).error().code, EINVAL);
+  std::filesystem::remove(control);
+  ASSERT_EQ(mkfifo(control.c_str(), 0600), 0);
+  EXPECT_EQ(ring_status(path_).error().code, EINVAL);
+  std::filesystem::remove(control);
+  std::filesystem::remove(path_);
+  // Words that no ring writes.
+  const Ring ring = make();
+  std::fstream(control, std::ios::in | std::ios::out).seekp(12'288).write("\7", 1);
+  EXPECT_EQ(ring_status(path_).error().code, EINVAL);
+}
+
+TEST_F(RingFile, StatusOfAnEarlierBootIsEmpty) {
+  put(make(), 1);
+  std::fstream(directory_.path(".q.npy.ring"), std::ios::in | std::ios::out)
+      .seekp(16)
+      .write("x", 1);
+  const auto status = ring_status(path_);
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->slots, 4U);
+  EXPECT_EQ(status->reserved, 0U);
+  EXPECT_TRUE(status->items.empty());
 }
 
 TEST_F(RingFile, FullAndEmpty) {

@@ -74,9 +74,6 @@ struct World {
 class RobustModel : public testing::Test {
  protected:
   void explore(std::vector<Model::Body> bodies, ModelLimits limits, std::size_t least_states) {
-#ifdef __SANITIZE_THREAD__
-    GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
-#endif
     Model model([this] { world_.reset(); }, [this] { return world_.digest(); }, std::move(bodies),
                 limits);
     world_.model = &model;
@@ -145,9 +142,7 @@ class RobustModel : public testing::Test {
     };
   }
 
-  std::span<Word> readers() {
-    return std::span(world_.page.readers).first(2);
-  }
+  std::span<Word> readers() { return std::span(world_.page.readers).first(2); }
 
   Model::Body impatient(Model::Body body) {
     return [body = std::move(body)](ModelMachine& machine) {
@@ -204,9 +199,6 @@ TEST_F(RobustModel, Permits) {
 
 // The explorer itself: a lock that forgets who holds it is caught.
 TEST_F(RobustModel, FindsALockThatIsWrong) {
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
-#endif
   const auto user = [this](std::size_t process) {
     return [this, process](ModelMachine& machine) {
       if (machine.load(world_.page.mutex) != 0) return;
