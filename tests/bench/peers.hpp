@@ -53,7 +53,7 @@ inline std::uint64_t read_all(std::span<const std::byte> item) {
 
 /// Small items, pages, images of 224x224x3.
 inline void item_sizes(benchmark::internal::Benchmark* benchmark) {
-  benchmark->Arg(64)->Arg(4096)->Arg(224 * 224 * 3)->UseRealTime();
+  benchmark->Arg(64)->Arg(4096)->Arg(std::int64_t{224} * 224 * 3)->UseRealTime();
 }
 
 inline constexpr std::size_t kSlots = 16;
