@@ -15,7 +15,11 @@ constexpr std::uint32_t kTooManyEnds = 3;
 void Suspects::server_ended(bool by_itself) {
   if (by_itself) {
     blame(state_.journal_unique);
-    std::ranges::for_each(state_.at_hand, [this](std::uint64_t unique) { blame(unique); });
+    for (const std::uint64_t unique : state_.at_hand) {
+      if (unique != state_.journal_unique) {  // which a helper may have begun already
+        blame(unique);
+      }
+    }
   }
   std::ranges::fill(state_.at_hand, 0);
 }

@@ -135,6 +135,16 @@ TEST_F(LeftBehind, HelpersAreAtRequestsToo) {
   EXPECT_FALSE(suspects.guilty(22));
 }
 
+TEST_F(LeftBehind, ARequestAtHandTwiceEndsOneServer) {
+  Suspects suspects(state_);
+  for (int turn = 0; turn < 2; ++turn) {
+    const AtHand helper(state_, 20);
+    state_.journal_unique = 20;
+    suspects.server_ended(true);
+  }
+  EXPECT_FALSE(suspects.guilty(20));
+}
+
 TEST_F(LeftBehind, WhatIsNoLongerAtHandIsNoSuspect) {
   Suspects suspects(state_);
   for (int turn = 0; turn < 3; ++turn) {
