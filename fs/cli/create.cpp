@@ -48,24 +48,11 @@ struct CreateArguments {
 
 // The type that the arguments give.
 Result<ForeignType> given_type(const CreateArguments& arguments) {
-  ForeignType type;
-  type.order = arguments.order == "F" ? shm::Order::kFortran : shm::Order::kC;
-  type.skip_heading = arguments.skip_heading;
-  if (!arguments.dtype.empty()) {
-    auto dtype = shm::Dtype::parse(arguments.dtype);
-    if (!dtype) {
-      return tl::unexpected(dtype.error());
-    }
-    type.dtype = std::move(*dtype);
-  }
-  if (!arguments.shape.empty()) {
-    auto shape = shm::parse_shape(arguments.shape);
-    if (!shape) {
-      return tl::unexpected(shape.error());
-    }
-    type.shape = std::move(*shape);
-  }
-  return type;
+  return parse_foreign_type(arguments.dtype, arguments.shape).map([&](ForeignType type) {
+    type.order = arguments.order == "F" ? shm::Order::kFortran : shm::Order::kC;
+    type.skip_heading = arguments.skip_heading;
+    return type;
+  });
 }
 
 Result<void> create_filled(const CreateArguments& arguments, const ForeignType& type,

@@ -163,6 +163,25 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   return MappedFile{{owner->data(), owner->size()}, owner};
 }
 
+shm::Result<ForeignType> parse_foreign_type(const std::string& dtype, const std::string& shape) {
+  ForeignType type;
+  if (!dtype.empty()) {
+    auto parsed = shm::Dtype::parse(dtype);
+    if (!parsed) {
+      return tl::unexpected(parsed.error());
+    }
+    type.dtype = std::move(*parsed);
+  }
+  if (!shape.empty()) {
+    auto parsed = shm::parse_shape(shape);
+    if (!parsed) {
+      return tl::unexpected(parsed.error());
+    }
+    type.shape = std::move(*parsed);
+  }
+  return type;
+}
+
 bool is_archive_name(const std::string& path) {
   return path.ends_with(".npz") || path.ends_with(".safetensors");
 }

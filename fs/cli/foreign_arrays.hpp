@@ -31,6 +31,10 @@ struct ForeignType {
   bool skip_heading = false;  ///< csv: the first line has no values
 };
 
+/// From what a person writes; an empty text leaves its part open. Errors: EINVAL.
+[[nodiscard]] shm::Result<ForeignType> parse_foreign_type(const std::string& dtype,
+                                                          const std::string& shape);
+
 /// Whether the ending of the name is that of an archive: npz, safetensors.
 [[nodiscard]] bool is_archive_name(const std::string& path);
 

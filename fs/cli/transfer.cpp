@@ -224,33 +224,22 @@ Result<void> import_directory(const ImportArguments& arguments, const ForeignTyp
 }
 
 Result<void> import_command(ImportArguments arguments) {
-  ForeignType type;
-  type.skip_heading = arguments.skip_heading;
-  if (!arguments.dtype.empty()) {
-    auto dtype = shm::Dtype::parse(arguments.dtype);
-    if (!dtype) {
-      return tl::unexpected(dtype.error());
-    }
-    type.dtype = std::move(*dtype);
+  auto type = parse_foreign_type(arguments.dtype, arguments.shape);
+  if (!type) {
+    return tl::unexpected(type.error());
   }
-  if (!arguments.shape.empty()) {
-    auto shape = shm::parse_shape(arguments.shape);
-    if (!shape) {
-      return tl::unexpected(shape.error());
-    }
-    type.shape = std::move(*shape);
-  }
+  type->skip_heading = arguments.skip_heading;
   std::error_code error;
   if (stdfs::is_directory(arguments.source, error)) {
-    return import_directory(arguments, type);
+    return import_directory(arguments, *type);
   }
   if (is_archive_name(arguments.source)) {
-    return import_archive(arguments, type);
+    return import_archive(arguments, *type);
   }
   if (stdfs::is_directory(arguments.target, error)) {
     arguments.target += "/" + stdfs::path(arguments.source).stem().string() + ".npy";
   }
-  return read_foreign(arguments.source, type)
+  return read_foreign(arguments.source, *type)
       .and_then([&](const std::vector<ForeignArray>& arrays) {
         Importer importer(arguments.replace);
         return importer.make(arguments.target, arrays.front()).map([&] { importer.keep(); });
