@@ -37,6 +37,7 @@ using shm::posix::Fd;
 constexpr std::uint64_t kStoreBytes = 1U << 20;
 constexpr int kSocketBytes = 8 << 20;
 constexpr int kPatienceMs = 20'000;
+constexpr int kInterruptMs = 50;
 constexpr int kMaxMessages = 48;
 constexpr int kRunsOfASession = 500;
 constexpr std::size_t kLeastBody = 128;  // more than the struct of any operation
@@ -144,11 +145,18 @@ class Server {
     }
   }
 
-  /// Waits until everything is answered.
+  /// Waits until everything is answered; what waits for something to happen is interrupted.
   void settle() {
+    int silent_ms = 0;
     while (!asked_.empty()) {
       pollfd readable{socket_.get(), POLLIN, 0};
-      require(poll(&readable, 1, kPatienceMs) == 1);
+      if (poll(&readable, 1, kInterruptMs) == 0) {
+        silent_ms += kInterruptMs;
+        require(silent_ms < kPatienceMs);
+        interrupt_all();
+        continue;
+      }
+      silent_ms = 0;
       const ssize_t got = recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
       require(got >= static_cast<ssize_t>(sizeof(fuse_out_header)));
       const std::string reply(buffer_.data(), static_cast<std::size_t>(got));
@@ -184,6 +192,12 @@ class Server {
     std::uint64_t node;
     std::string body;
   };
+
+  void interrupt_all() {
+    for (const auto& [unique, asked] : asked_) {
+      send(FUSE_INTERRUPT, asked.node, wire(fuse_interrupt_in{unique}));
+    }
+  }
 
   void take_reply(const fuse_out_header& header, const std::string& body) {
     const auto at = asked_.find(header.unique);
