@@ -231,6 +231,7 @@ void KernelProtocol::see_request(const std::byte* bytes, size_t size) {
   if ((init.flags & FUSE_INIT_EXT) != 0) {
     offered_flags_ |= static_cast<std::uint64_t>(init.flags2) << 32;
   }
+  offered_flags_ = offered_by_kernel(offered_flags_);
 }
 
 void KernelProtocol::amend_init_reply(iovec* iov, int count) {

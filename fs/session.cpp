@@ -433,6 +433,7 @@ MountStatus Session::status() {
   status.server_pid = getpid();
   status.supervisor_pid = getppid() == state_.supervision.supervisor_pid ? getppid() : 0;
   status.restarts = state_.supervision.restarts;
+  status.can_resend = state_.can_resend != 0;
   status.upgrades = state_.supervision.upgrades;
   status.last_restart = state_.supervision.last_reason;
   return status;

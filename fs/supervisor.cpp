@@ -187,7 +187,7 @@ Supervisor::End Supervisor::run(const std::function<int()>& serve,
     if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) {
       manager_.stopping();
       begin_to_stop(unmount);
-    } else if (signal == kUpgradeSignal && unmounter_ == 0) {
+    } else if (signal == kUpgradeSignal && unmounter_ == 0 && state_.can_resend != 0) {
       upgrade(info.si_pid, serve);
     }
     const bool stop = unmounted();

@@ -56,6 +56,12 @@ Result<void> upgrade(const std::string& dir) {
   if ((*before)["supervisor_pid"] == "killed") {
     return fail(ESRCH, mountpoint + ": its supervisor was killed; unmount it and mount it again");
   }
+  if ((*before)["resend"] != "yes") {
+    return fail(EOPNOTSUPP, mountpoint +
+                                ": this kernel would lose what programs ask for meanwhile (Linux "
+                                "6.9 or later does not); unmount it and mount it again, the arrays "
+                                "stay");
+  }
   if (kill(std::stoi((*before)["supervisor_pid"]), Supervisor::kUpgradeSignal) != 0) {
     return shm::posix::fail_errno(mountpoint + ": its supervisor");
   }

@@ -36,6 +36,7 @@ class Status final : public Report {
         "uptime: {}\n"
         "server_pid: {}\n"
         "supervisor_pid: {}\n"
+        "resend: {}\n"
         "restarts: {}\n"
         "last_restart: {}\n"
         "upgrades: {}\n"
@@ -47,6 +48,7 @@ class Status final : public Report {
         status.nameless_files, status.nameless_bytes, counts.arrays, counts.files,
         status.open_files, status.nodes, human_duration(status.uptime_seconds), status.server_pid,
         status.supervisor_pid != 0 ? std::to_string(status.supervisor_pid) : "killed",
+        status.can_resend ? "yes" : "no (Linux 6.9 or later has it)",
         status.restarts, status.last_restart.empty() ? "-" : status.last_restart, status.upgrades,
         kStateVersion);
   }

@@ -4,6 +4,8 @@
 // takes away before it strikes, so that the next server passes it; behind an exclamation mark the
 // name stays, and every server crashes there. Behind it, at byte 256, the
 // names of all points that were passed are collected, each ended by a newline.
+//
+// ARRAYFS_KERNEL_LACKS is a number: flags of FUSE_INIT that the kernel is not to have.
 #include "fault_point.hpp"
 
 #include <fcntl.h>
@@ -63,6 +65,11 @@ void fault_point(const char* name) {
     pause();
   }
   collect(file + kListAt, name);
+}
+
+std::uint64_t offered_by_kernel(std::uint64_t flags) {
+  const char* lacking = getenv("ARRAYFS_KERNEL_LACKS");
+  return lacking != nullptr ? flags & ~std::strtoull(lacking, nullptr, 0) : flags;
 }
 
 }  // namespace arrayfs
