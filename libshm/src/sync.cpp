@@ -207,7 +207,7 @@ Sync::Held::Held(Held&& other) noexcept
 
 Sync::Held::~Held() {
   // Nothing is left to tell when it is not held any more, as in a forked child.
-  std::ignore = release();
+  if (kind_ != Kind::kNothing) std::ignore = release();
 }
 
 Result<void> Sync::Held::release(bool damaged) {
