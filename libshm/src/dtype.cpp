@@ -64,6 +64,11 @@ bool Dtype::is_object() const {
                      [](const Field& field) { return field.dtype.is_object(); });
 }
 
+bool Dtype::is_alias() const {
+  return !alias_.empty() || std::any_of(fields_->begin(), fields_->end(),
+                                        [](const Field& field) { return field.dtype.is_alias(); });
+}
+
 bool Dtype::is_native() const {
   return (byte_order_ == ByteOrder::kNone || byte_order_ == native_order()) &&
          std::all_of(fields_->begin(), fields_->end(),

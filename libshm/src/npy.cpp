@@ -137,6 +137,10 @@ Result<Layout> layout_from_dict(const Literal& dict) {
   if (!shape) return tl::unexpected(std::move(shape.error()));
   auto dtype = dtype_from_literal(*values->descr);
   if (!dtype) return tl::unexpected(std::move(dtype.error()));
+  if (dtype->is_alias()) {
+    return fail(EINVAL,
+                "NumPy has no dtype " + dtype->name() + "; it is stored as " + dtype->descr());
+  }
   if (auto fits = check_shape(*dtype, *shape); !fits) return tl::unexpected(fits.error());
   return Layout{.dtype = std::move(*dtype),
                 .shape = std::move(*shape),

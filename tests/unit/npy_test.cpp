@@ -228,6 +228,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "not UTF-8"},
         Refusal{npy_file("{'descr': '\xff', 'fortran_order': False, 'shape': ()}", 8, 1),
                 "not a dtype"},
+        Refusal{npy_file("{'descr': 'bfloat16', 'fortran_order': False, 'shape': (3,)}", 6),
+                "NumPy has no dtype bfloat16; it is stored as '<V2'"},
+        Refusal{
+            npy_file("{'descr': [('a', 'float8_e5m2')], 'fortran_order': False, 'shape': (3,)}", 3),
+            "NumPy has no dtype"},
         Refusal{npy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (3L,)}", 12, 3),
                 "not a number"},
         Refusal{npy_file(std::string("{'descr': '<f4', \0}", 19), 0), "unexpected character"}));

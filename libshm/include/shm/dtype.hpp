@@ -59,6 +59,9 @@ class Dtype {
   /// Fields by offset; empty unless kind() is kStruct.
   [[nodiscard]] const std::vector<Field>& fields() const { return *fields_; }
   [[nodiscard]] bool is_object() const;  ///< an object dtype, or a struct that contains one
+  /// Whether it was parsed from bfloat16 or a float8 name, or a field of it was: NumPy alone has no
+  /// such dtype, and reads what typestr() says.
+  [[nodiscard]] bool is_alias() const;
   [[nodiscard]] bool is_native() const;  ///< no byte of it needs swapping on this machine
 
   /// NumPy's `dtype.str`: `<f8`, `|S5`, `<M8[ns]`, `|V12` for a struct.
