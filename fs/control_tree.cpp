@@ -238,6 +238,11 @@ Result<Entry> ControlTree::lookup_in_view(NodeId parent, const View& view, const
   if (!found) {
     return tl::unexpected(found.error());
   }
+  if (view.role() == Role::kSync && S_ISREG(found->first.attr.st_mode)) {
+    auto page = files_.sync_page(found->first.node);
+    files_.forget(found->first.node, 1);
+    return page;
+  }
   files_.looked_up_for_view(found->first.node, caller);
   return enter(with_view(number, found->first.node, found->second));
 }
@@ -259,7 +264,7 @@ void ControlTree::forget(NodeId node, std::uint64_t count) {
 // Rights to write are those of the file itself: to say that it changed, or to make one beside it.
 Result<void> ControlTree::show_live(NodeId node, Role role, struct stat& st) {
   if (is_counted(node)) {
-    const mode_t bits = S_ISDIR(st.st_mode) && role == Role::kWait ? 0555 : 07777;
+    const mode_t bits = S_ISDIR(st.st_mode) && role != Role::kMake ? 0555 : 07777;
     st.st_mode &= S_IFMT | (S_ISREG(st.st_mode) ? 0666 : bits);
   } else if (const Draft* draft = drafts_.find(about(node), generated(node))) {
     st.st_mode = S_IFREG | 0600;

@@ -63,6 +63,9 @@ Result<struct stat> FileSystem::set_attributes(NodeId node, const AttrChange& ch
   if (!fd || !path) {
     return fail(ESTALE);
   }
+  if (is_sync_page(node) && (change.mode || change.uid || change.gid || change.size)) {
+    return fail(EPERM, "a sync page is as its array is");
+  }
   if (change.uid || change.gid) {
     if (fchownat(*fd, "", change.uid.value_or(-1U), change.gid.value_or(-1U),
                  AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0) {
@@ -163,6 +166,9 @@ Result<std::string> FileSystem::list_xattrs(NodeId node, const Caller& caller) {
 
 Result<void> FileSystem::set_xattr(NodeId node, const std::string& name, std::string_view value,
                                    int flags) {
+  if (is_sync_page(node)) {
+    return fail(EPERM);
+  }
   if (is_reserved(name, store_.xattr_prefix())) {
     if (!name.starts_with(kArrayXattr)) {
       return fail(EPERM);
@@ -212,6 +218,9 @@ Result<void> FileSystem::remove_xattr(NodeId node, const std::string& name) {
 }
 
 Result<void> FileSystem::remove_stored_xattr(NodeId node, const std::string& name) {
+  if (is_sync_page(node)) {
+    return fail(EPERM);
+  }
   if (is_reserved(name, store_.xattr_prefix())) {
     if (!name.starts_with(kArrayXattr)) {
       return fail(ENODATA);

@@ -68,6 +68,9 @@ Result<std::optional<Reservation>> FileSystem::growth(NodeId node, std::uint64_t
   if (!options_.reserve_space || !S_ISREG(st->st_mode) || size <= now) {
     return std::nullopt;
   }
+  if (is_sync_page(node)) {
+    return fail(EPERM);
+  }
   if (auto writable = check_writable(node); !writable) {
     return tl::unexpected(writable.error());
   }

@@ -27,6 +27,7 @@
 #include "reservation.hpp"
 #include "second_lookups.hpp"
 #include "store.hpp"
+#include "sync_pages.hpp"
 
 namespace arrayfs {
 
@@ -121,6 +122,11 @@ class FileSystem {
   [[nodiscard]] shm::Result<void> rename(NodeId parent, const char* name, NodeId new_parent,
                                          const char* new_name, unsigned flags);
   [[nodiscard]] shm::Result<std::string> read_link(NodeId node);
+
+  /// The sync page of a file, made when there is none. Errors: EOPNOTSUPP where the page would not
+  /// be shared by all (a link leads past the mount, no xattrs), ENOSPC.
+  [[nodiscard]] shm::Result<Entry> sync_page(NodeId node);
+  [[nodiscard]] bool is_sync_page(NodeId node);
 
   // Events.
   [[nodiscard]] EventLog& events() { return events_; }
@@ -242,6 +248,12 @@ class FileSystem {
     return caller.uid == 0 || (caller.uid == st.st_uid && (st.st_mode & wanted) == wanted);
   }
   [[nodiscard]] static std::uint64_t ino_of(int parent_fd, const char* name);
+  void drop_sync_page(const std::string& name);
+  /// The sync page of a file that is about to lose its last name; empty when it has none.
+  [[nodiscard]] std::string last_sync_page(int parent_fd, const char* name,
+                                           const shm::Result<struct stat>& st) const;
+  void pass_sync_page(const std::string& name, const std::pair<int, const char*>& at,
+                      const struct stat& replaced);
   [[nodiscard]] bool made_before() const;
   [[nodiscard]] bool removed_before() const;
   template <typename Call>

@@ -314,6 +314,7 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
       if (removal.last_name) {
         files_->lost_name(removal.ino);
       }
+      files_->lost_name(removal.sync_page_ino);
       if (const auto node = files_->find_by_ino(removal.ino)) {
         forget_attributes(*node);
       }

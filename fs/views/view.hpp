@@ -26,6 +26,7 @@ enum class Role {
   kWait,    ///< a read ends when the array changes
   kMake,    ///< writing to one that is not there makes an array
   kFollow,  ///< a read ends when anything happens
+  kSync,    ///< they are files of the store themselves: sync pages, made when they are looked up
 };
 
 /// What a view may look at: the file as it was when the view was opened.
