@@ -41,6 +41,9 @@ Result<struct stat> FileSystem::get_attributes(NodeId node) {
 
 Result<void> FileSystem::resize(NodeId node, std::uint64_t size,
                                 std::optional<std::uint64_t> handle) {
+  if (auto writable = check_writable(node); !writable) {
+    return writable;
+  }
   if (auto allowed = check_shrink(node, size, handle.has_value()); !allowed) {
     return allowed;
   }

@@ -301,9 +301,6 @@ Result<void> FileSystem::check_shrink(NodeId node, std::uint64_t size, bool by_h
   if (!inode || !st || size >= static_cast<std::uint64_t>(st->st_size)) {
     return {};
   }
-  if (auto writable = check_writable(node); !writable) {
-    return writable;
-  }
   const std::uint32_t own = by_handle ? 1 : 0;
   const bool maybe_held = (*inode)->opens() > own || ((*inode)->flags & kOpenedBefore) != 0;
   if (!maybe_held || !is_array(node)) {
