@@ -1,4 +1,5 @@
-// FileSystem's side of sync pages: they are nodes like any other, but changed by libshm alone.
+// FileSystem's side of what libshm keeps about arrays: sync pages, which are nodes like any other
+// but changed by libshm alone, and the control files of rings.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -11,6 +12,7 @@ namespace arrayfs {
 
 using shm::fail;
 using shm::Result;
+using shm::posix::Fd;
 
 Result<Entry> FileSystem::sync_page(NodeId node) {
   if (options_.links) {
@@ -65,6 +67,28 @@ void FileSystem::pass_sync_page(const std::string& name, const std::pair<int, co
   if (!name.empty() && !(heir && inherit_sync_page(store_, path, *heir, replaced, name))) {
     drop_sync_page(name);
   }
+}
+
+Fd FileSystem::ring_control(NodeId node) {
+  const auto array = get_attributes(node & ~kLinkFace);
+  const std::string path = path_below_mount(node);
+  if (!array || path.empty() || (!options_.backing && !options_.links)) {
+    return {};
+  }
+  const auto name = path.rfind('/') + 1;
+  const std::string beside = path.substr(0, name) + "." + path.substr(name) + ".ring";
+  const auto control = open_name(store_.root_fd(), beside.c_str());
+  const auto st = control.and_then(
+      [](const Fd& fd) { return shm::posix::stat_at(fd.get(), "", AT_EMPTY_PATH); });
+  constexpr mode_t kReading = 0444;
+  // Anybody could have put one there, and not every reader of the array may read that.
+  const bool belongs = st && st->st_uid == array->st_uid && st->st_gid == array->st_gid &&
+                       (array->st_mode & kReading & ~st->st_mode) == 0;
+  if (!belongs || !S_ISREG(st->st_mode)) {
+    return {};
+  }
+  return Fd(
+      ::open(("/proc/self/fd/" + std::to_string(control->get())).c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 }  // namespace arrayfs

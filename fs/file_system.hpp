@@ -203,6 +203,10 @@ class FileSystem {
   /// what the caller finds then stays until it is opened.
   [[nodiscard]] shm::Result<ArrayFile> inspect_for_view(NodeId node, const Caller& caller);
 
+  /// The control file of an array that is a ring (libshm/FORMAT.md), for who may read the array;
+  /// invalid when there is none, or only the kernel's cache knows its content.
+  [[nodiscard]] shm::posix::Fd ring_control(NodeId node);
+
   /// The record of what the request at hand changes, and the descriptors that outlive the server.
   [[nodiscard]] Journal& journal() { return *journal_; }
   [[nodiscard]] KeptFds& kept_fds() { return *kept_; }

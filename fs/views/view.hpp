@@ -37,6 +37,7 @@ struct ViewInput {
   std::uint32_t generated = 0;  ///< the number of the generated file that was opened; 0: the view
   std::string device = {};      ///< of the mount, as in /proc/PID/maps
   bool maybe_mapped = false;    ///< somebody had it open before
+  shm::posix::Fd ring_control = {};  ///< of an array that is a ring: its control file, to be read
 };
 
 /// A directory that is to be shown as one archive.
