@@ -89,6 +89,11 @@ Result<std::size_t> OpenView::read(std::uint64_t offset, std::span<char> buffer)
   return stream_->read(offset, buffer);
 }
 
+bool ViewOpening::is_slow() const {
+  const auto* array = std::get_if<OfArray>(&what_);
+  return array != nullptr ? array->view->is_slow() : std::holds_alternative<OfDirectory>(what_);
+}
+
 Result<std::unique_ptr<OpenView>> ViewOpening::run() && {
   Result<std::unique_ptr<ViewStream>> stream;
   if (auto* array = std::get_if<OfArray>(&what_)) {
@@ -102,8 +107,8 @@ Result<std::unique_ptr<OpenView>> ViewOpening::run() && {
     const auto& mount = std::get<OfMount>(what_);
     stream = std::make_unique<TextStream>(mount.report->text(mount.status));
   }
-  return std::move(stream).map([](std::unique_ptr<ViewStream> opened) {
-    return std::make_unique<OpenView>(std::move(opened));
+  return std::move(stream).map([&](std::unique_ptr<ViewStream> opened) {
+    return std::make_unique<OpenView>(std::move(opened), is_slow());
   });
 }
 

@@ -26,12 +26,16 @@ namespace arrayfs {
 /// An opened view. Its address is the FUSE file handle; reads may come from several threads.
 class OpenView {
  public:
-  explicit OpenView(std::unique_ptr<ViewStream> stream) : stream_(std::move(stream)) {}
+  explicit OpenView(std::unique_ptr<ViewStream> stream, bool slow = false)
+      : stream_(std::move(stream)), slow_(slow) {}
+  /// As View::is_slow().
+  [[nodiscard]] bool is_slow() const { return slow_; }
   [[nodiscard]] shm::Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer);
 
  private:
   std::mutex mutex_;
   std::unique_ptr<ViewStream> stream_;
+  bool slow_;
 };
 
 /// Everything that a view needs to be made, apart from the session's thread.
@@ -44,6 +48,8 @@ class ViewOpening {
   ViewOpening(const Report& report, MountStatus status)
       : what_(OfMount{&report, std::move(status)}) {}
 
+  /// As View::is_slow().
+  [[nodiscard]] bool is_slow() const;
   [[nodiscard]] shm::Result<std::unique_ptr<OpenView>> run() &&;
 
  private:

@@ -91,6 +91,8 @@ class View {
   [[nodiscard]] virtual std::string_view suffix() const = 0;
   [[nodiscard]] virtual OpenedStream open(ViewInput input) const = 0;
   [[nodiscard]] virtual Role role() const { return Role::kShow; }
+  /// Whether to open it, or to read a piece of it, may take as long as the array is large.
+  [[nodiscard]] virtual bool is_slow() const { return false; }
 
   /// Whether PATH + suffix shows a directory of arrays instead of an array.
   [[nodiscard]] virtual bool is_archive() const { return false; }
