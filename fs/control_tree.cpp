@@ -89,6 +89,11 @@ Result<std::size_t> OpenView::read(std::uint64_t offset, std::span<char> buffer)
   return stream_->read(offset, buffer);
 }
 
+bool ViewOpening::is_slow() const {
+  const auto* array = std::get_if<OfArray>(&what_);
+  return array != nullptr ? array->view->is_slow() : std::holds_alternative<OfDirectory>(what_);
+}
+
 Result<std::unique_ptr<OpenView>> ViewOpening::run() && {
   Result<std::unique_ptr<ViewStream>> stream;
   if (auto* array = std::get_if<OfArray>(&what_)) {
@@ -102,8 +107,8 @@ Result<std::unique_ptr<OpenView>> ViewOpening::run() && {
     const auto& mount = std::get<OfMount>(what_);
     stream = std::make_unique<TextStream>(mount.report->text(mount.status));
   }
-  return std::move(stream).map([](std::unique_ptr<ViewStream> opened) {
-    return std::make_unique<OpenView>(std::move(opened));
+  return std::move(stream).map([&](std::unique_ptr<ViewStream> opened) {
+    return std::make_unique<OpenView>(std::move(opened), is_slow());
   });
 }
 
@@ -238,6 +243,11 @@ Result<Entry> ControlTree::lookup_in_view(NodeId parent, const View& view, const
   if (!found) {
     return tl::unexpected(found.error());
   }
+  if (view.role() == Role::kSync && S_ISREG(found->first.attr.st_mode)) {
+    auto page = files_.sync_page(found->first.node);
+    files_.forget(found->first.node, 1);
+    return page;
+  }
   files_.looked_up_for_view(found->first.node, caller);
   return enter(with_view(number, found->first.node, found->second));
 }
@@ -259,7 +269,7 @@ void ControlTree::forget(NodeId node, std::uint64_t count) {
 // Rights to write are those of the file itself: to say that it changed, or to make one beside it.
 Result<void> ControlTree::show_live(NodeId node, Role role, struct stat& st) {
   if (is_counted(node)) {
-    const mode_t bits = S_ISDIR(st.st_mode) && role == Role::kWait ? 0555 : 07777;
+    const mode_t bits = S_ISDIR(st.st_mode) && role != Role::kMake ? 0555 : 07777;
     st.st_mode &= S_IFMT | (S_ISREG(st.st_mode) ? 0666 : bits);
   } else if (const Draft* draft = drafts_.find(about(node), generated(node))) {
     st.st_mode = S_IFREG | 0600;
@@ -459,8 +469,9 @@ Result<ViewOpening> ControlTree::open(NodeId node, int flags, const Caller& call
     return fail(file ? ESTALE : file.error().code);
   }
   const std::uint32_t number = is_counted(node) ? 0 : generated(node);
-  return ViewOpening(*view, {std::move(*file), (*inode)->opens(), (*inode)->writers(), number,
-                             files_.device(), (*inode)->flags != 0});
+  return ViewOpening(
+      *view, {std::move(*file), (*inode)->opens(), (*inode)->writers(), number, files_.device(),
+              (*inode)->flags != 0, files_.ring_control(about(node))});
 }
 
 }  // namespace arrayfs

@@ -3,8 +3,8 @@
 // Mirrors the tree of arrays once for each view. Its nodes are derived, not stored: a node id is
 // that of the file that it is about, with the number of the view in the top byte and, in a
 // directory that a view generates, the number of the entry below it. A node obeys that file's
-// permissions. Used by the session's thread alone; openings and streams are made to be run by
-// executor threads.
+// permissions. A sync page is a node of the store instead, shown here. Used by the session's thread
+// alone; openings and streams are made to be run by executor threads.
 #pragma once
 
 #include <cstdint>
@@ -26,12 +26,16 @@ namespace arrayfs {
 /// An opened view. Its address is the FUSE file handle; reads may come from several threads.
 class OpenView {
  public:
-  explicit OpenView(std::unique_ptr<ViewStream> stream) : stream_(std::move(stream)) {}
+  explicit OpenView(std::unique_ptr<ViewStream> stream, bool slow = false)
+      : stream_(std::move(stream)), slow_(slow) {}
+  /// As View::is_slow().
+  [[nodiscard]] bool is_slow() const { return slow_; }
   [[nodiscard]] shm::Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer);
 
  private:
   std::mutex mutex_;
   std::unique_ptr<ViewStream> stream_;
+  bool slow_;
 };
 
 /// Everything that a view needs to be made, apart from the session's thread.
@@ -44,6 +48,8 @@ class ViewOpening {
   ViewOpening(const Report& report, MountStatus status)
       : what_(OfMount{&report, std::move(status)}) {}
 
+  /// As View::is_slow().
+  [[nodiscard]] bool is_slow() const;
   [[nodiscard]] shm::Result<std::unique_ptr<OpenView>> run() &&;
 
  private:
@@ -92,6 +98,7 @@ class ControlTree {
   /// The tree's own root, found as kName in the root directory.
   [[nodiscard]] shm::Result<Entry> root();
 
+  /// Of a sync page the entry is a node of the files, which the tree knows no more.
   [[nodiscard]] shm::Result<Entry> lookup(NodeId parent, const char* name, const Caller& caller);
   /// The node of an array that is about to be made in a mirrored directory (drafts.hpp).
   [[nodiscard]] shm::Result<Entry> enter_draft(NodeId parent, std::uint64_t handle);

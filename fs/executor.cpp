@@ -1,11 +1,12 @@
 #include "executor.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
 namespace arrayfs {
 
-Executor::Executor(unsigned threads) {
+Executor::Executor(unsigned threads, unsigned most_of_one) : most_of_one_(most_of_one) {
   // Signals are for the session's thread: threads inherit the mask that they start with.
   sigset_t all;
   sigset_t before;
@@ -42,28 +43,44 @@ void Executor::join() {
   }
 }
 
-void Executor::run(Job job) {
+void Executor::run(Job job, std::uint32_t user) {
   {
     const std::lock_guard lock(mutex_);
     if (finished_) {
       return;
     }
-    jobs_.push_back(std::move(job));
+    jobs_.push_back({std::move(job), user});
   }
   wake_.notify_one();
 }
 
+// The first one whose user has not got enough threads yet.
+std::deque<Executor::Queued>::iterator Executor::next() {
+  return std::ranges::find_if(jobs_, [this](const Queued& queued) {
+    const auto running = running_.find(queued.user);
+    return running == running_.end() || running->second < most_of_one_;
+  });
+}
+
 void Executor::work() {
+  std::unique_lock lock(mutex_);
   for (;;) {
-    std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-    if (jobs_.empty()) {
+    wake_.wait(lock, [this] { return next() != jobs_.end() || (stopping_ && jobs_.empty()); });
+    const auto found = next();
+    if (found == jobs_.end()) {
       return;
     }
-    Job job = std::move(jobs_.front());
-    jobs_.pop_front();
+    Queued queued = std::move(*found);
+    jobs_.erase(found);
+    ++running_[queued.user];
     lock.unlock();
-    job();
+    queued.job();
+    queued.job = {};  // what it owns goes before the lock is taken
+    lock.lock();
+    if (--running_[queued.user] == 0) {
+      running_.erase(queued.user);
+    }
+    wake_.notify_all();  // another one of this user may run now
   }
 }
 

@@ -1,11 +1,14 @@
 // A few threads for work that must not hold up the session: large allocations, views.
 //
-// Jobs run in any order and must own what they touch. The destructor finishes what was queued.
+// Jobs run in any order and must own what they touch. Of the jobs of one user, some at most run at
+// the same time, so that nobody takes all threads. The destructor finishes what was queued.
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <future>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -16,22 +19,32 @@ class Executor {
  public:
   using Job = std::packaged_task<void()>;
 
-  explicit Executor(unsigned threads);
+  /// `most_of_one`: how many jobs of one user run at the same time; all where nothing is said.
+  explicit Executor(unsigned threads, unsigned most_of_one = UINT32_MAX);
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
   ~Executor();
 
-  void run(Job job);
+  /// `user` is who waits for it.
+  void run(Job job, std::uint32_t user = 0);
   /// Waits for the end of what was queued; jobs that come later are dropped. For one thread, once.
   void finish();
 
  private:
+  struct Queued {
+    Job job;
+    std::uint32_t user;
+  };
+
   void work();
+  [[nodiscard]] std::deque<Queued>::iterator next();
   void join();
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Job> jobs_;
+  std::deque<Queued> jobs_;
+  std::map<std::uint32_t, unsigned> running_;  ///< jobs by user
+  unsigned most_of_one_;
   bool stopping_ = false;
   bool finished_ = false;
   std::vector<std::thread> threads_;

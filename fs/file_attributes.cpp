@@ -41,6 +41,9 @@ Result<struct stat> FileSystem::get_attributes(NodeId node) {
 
 Result<void> FileSystem::resize(NodeId node, std::uint64_t size,
                                 std::optional<std::uint64_t> handle) {
+  if (auto writable = check_writable(node); !writable) {
+    return writable;
+  }
   if (auto allowed = check_shrink(node, size, handle.has_value()); !allowed) {
     return allowed;
   }
@@ -62,6 +65,9 @@ Result<struct stat> FileSystem::set_attributes(NodeId node, const AttrChange& ch
   const auto path = proc_path(node);
   if (!fd || !path) {
     return fail(ESTALE);
+  }
+  if (is_sync_page(node) && (change.mode || change.uid || change.gid || change.size)) {
+    return fail(EPERM, "a sync page is as its array is");
   }
   if (change.uid || change.gid) {
     if (fchownat(*fd, "", change.uid.value_or(-1U), change.gid.value_or(-1U),
@@ -163,6 +169,9 @@ Result<std::string> FileSystem::list_xattrs(NodeId node, const Caller& caller) {
 
 Result<void> FileSystem::set_xattr(NodeId node, const std::string& name, std::string_view value,
                                    int flags) {
+  if (is_sync_page(node)) {
+    return fail(EPERM);
+  }
   if (is_reserved(name, store_.xattr_prefix())) {
     if (!name.starts_with(kArrayXattr)) {
       return fail(EPERM);
@@ -212,6 +221,9 @@ Result<void> FileSystem::remove_xattr(NodeId node, const std::string& name) {
 }
 
 Result<void> FileSystem::remove_stored_xattr(NodeId node, const std::string& name) {
+  if (is_sync_page(node)) {
+    return fail(EPERM);
+  }
   if (is_reserved(name, store_.xattr_prefix())) {
     if (!name.starts_with(kArrayXattr)) {
       return fail(ENODATA);

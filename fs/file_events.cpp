@@ -36,7 +36,7 @@ void FileSystem::tell(EventKind kind, const EventSubject& subject) {
 
 void FileSystem::note(EventKind kind, NodeId node, pid_t pid) {
   const auto inode = inodes_.find(node);
-  if (!events_.wanted() || !inode || !S_ISREG((*inode)->mode)) {
+  if (!events_.wanted() || !inode || !S_ISREG((*inode)->mode) || is_sync_page(node)) {
     return;
   }
   const auto st = get_attributes(node & ~kLinkFace);

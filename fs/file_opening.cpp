@@ -71,6 +71,9 @@ Result<std::int32_t> FileSystem::backing_id(NodeId node) {
 
 Result<void> FileSystem::prepare_writing(NodeId node, int flags, const Caller& caller) {
   auto ready = check_writable(node);
+  if (ready && (flags & O_TRUNC) != 0 && is_sync_page(node)) {
+    return fail(EPERM);
+  }
   if (ready && (flags & O_TRUNC) != 0) {
     ready = make_room_for_overwrite(node, caller);
   }

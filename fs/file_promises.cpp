@@ -68,6 +68,9 @@ Result<std::optional<Reservation>> FileSystem::growth(NodeId node, std::uint64_t
   if (!options_.reserve_space || !S_ISREG(st->st_mode) || size <= now) {
     return std::nullopt;
   }
+  if (is_sync_page(node)) {
+    return fail(EPERM);
+  }
   if (auto writable = check_writable(node); !writable) {
     return tl::unexpected(writable.error());
   }
@@ -297,9 +300,6 @@ Result<void> FileSystem::check_shrink(NodeId node, std::uint64_t size, bool by_h
   const auto st = get_attributes(node);
   if (!inode || !st || size >= static_cast<std::uint64_t>(st->st_size)) {
     return {};
-  }
-  if (auto writable = check_writable(node); !writable) {
-    return writable;
   }
   const std::uint32_t own = by_handle ? 1 : 0;
   const bool maybe_held = (*inode)->opens() > own || ((*inode)->flags & kOpenedBefore) != 0;

@@ -171,12 +171,14 @@ Result<void> FileSystem::unlink(NodeId parent, const char* name) {
     return tl::unexpected(fd.error());
   }
   const auto gone = shm::posix::stat_at(*fd, name, AT_SYMLINK_NOFOLLOW);
+  const std::string page = last_sync_page(*fd, name, gone);
   journal_->intend({gone ? gone->st_ino : 0, 0});
   fault_point("unlink: before");
   if (unlinkat(*fd, name, 0) != 0 && !(errno == ENOENT && removed_before())) {
     return fail(errno);
   }
   fault_point("unlink: removed");
+  drop_sync_page(page);
   note_name(EventKind::kRemoved, parent, name, gone);
   if (gone && gone->st_nlink == 1) {
     inodes_.lost_name(gone->st_ino);
@@ -209,6 +211,8 @@ Result<void> FileSystem::rename(NodeId parent, const char* name, NodeId new_pare
   const auto source = shm::posix::stat_at(*from, name, AT_SYMLINK_NOFOLLOW);
   const auto target = shm::posix::stat_at(*to, new_name, AT_SYMLINK_NOFOLLOW);
   const Intent now{source ? source->st_ino : 0, target ? target->st_ino : 0};
+  const bool exchanged = (flags & RENAME_EXCHANGE) != 0;
+  const std::string page = exchanged ? std::string() : last_sync_page(*to, new_name, target);
   journal_->intend(now);
   fault_point("rename: before");
   const auto& earlier = journal_->earlier();
@@ -222,8 +226,8 @@ Result<void> FileSystem::rename(NodeId parent, const char* name, NodeId new_pare
   if (renamed_before) {
     return {};  // settle() has seen to what it replaced
   }
-  const bool exchanged = (flags & RENAME_EXCHANGE) != 0;
   if (target && target->st_nlink == 1 && !exchanged) {
+    pass_sync_page(page, {*to, new_name}, *target);
     inodes_.lost_name(target->st_ino);
   }
   const auto renamed = [&](const Result<struct stat>& st, const std::pair<NodeId, const char*>& at,

@@ -27,6 +27,7 @@
 #include "reservation.hpp"
 #include "second_lookups.hpp"
 #include "store.hpp"
+#include "sync_pages.hpp"
 
 namespace arrayfs {
 
@@ -122,6 +123,11 @@ class FileSystem {
                                          const char* new_name, unsigned flags);
   [[nodiscard]] shm::Result<std::string> read_link(NodeId node);
 
+  /// The sync page of a file, made when there is none. Errors: EOPNOTSUPP where the page would not
+  /// be shared by all (a link leads past the mount, no xattrs), ENOSPC.
+  [[nodiscard]] shm::Result<Entry> sync_page(NodeId node);
+  [[nodiscard]] bool is_sync_page(NodeId node);
+
   // Events.
   [[nodiscard]] EventLog& events() { return events_; }
   /// Where the file is, or was when it lost its last name; empty for the root.
@@ -197,6 +203,10 @@ class FileSystem {
   /// what the caller finds then stays until it is opened.
   [[nodiscard]] shm::Result<ArrayFile> inspect_for_view(NodeId node, const Caller& caller);
 
+  /// The control file of an array that is a ring (libshm/FORMAT.md), for who may read the array;
+  /// invalid when there is none, or only the kernel's cache knows its content.
+  [[nodiscard]] shm::posix::Fd ring_control(NodeId node);
+
   /// The record of what the request at hand changes, and the descriptors that outlive the server.
   [[nodiscard]] Journal& journal() { return *journal_; }
   [[nodiscard]] KeptFds& kept_fds() { return *kept_; }
@@ -242,6 +252,12 @@ class FileSystem {
     return caller.uid == 0 || (caller.uid == st.st_uid && (st.st_mode & wanted) == wanted);
   }
   [[nodiscard]] static std::uint64_t ino_of(int parent_fd, const char* name);
+  void drop_sync_page(const std::string& name);
+  /// The sync page of a file that is about to lose its last name; empty when it has none.
+  [[nodiscard]] std::string last_sync_page(int parent_fd, const char* name,
+                                           const shm::Result<struct stat>& st) const;
+  void pass_sync_page(const std::string& name, const std::pair<int, const char*>& at,
+                      const struct stat& replaced);
   [[nodiscard]] bool made_before() const;
   [[nodiscard]] bool removed_before() const;
   template <typename Call>

@@ -20,6 +20,15 @@ namespace {
 using shm::Result;
 using shm::posix::Fd;
 
+template <typename Operation>
+void answer_view(fuse_req_t request, bool slow, Operation&& operation) {
+  if (slow) {
+    answer_slowly(request, std::forward<Operation>(operation));
+  } else {
+    answer_later(request, std::forward<Operation>(operation));
+  }
+}
+
 // Makes the view of a node on an executor thread and hands it to `done` there.
 template <typename Done>
 void make_view(fuse_req_t request, NodeId node, int flags, Done&& done) {
@@ -27,14 +36,15 @@ void make_view(fuse_req_t request, NodeId node, int flags, Done&& done) {
   if (!opening) {
     return refuse(request, opening.error());
   }
-  answer_later(request,
-               [request, opening = std::move(*opening), done = std::forward<Done>(done)]() mutable {
-                 auto opened = std::move(opening).run();
-                 if (!opened) {
-                   return refuse(request, opened.error());
-                 }
-                 done(std::shared_ptr<OpenView>(std::move(*opened)));
-               });
+  const bool slow = opening->is_slow();
+  answer_view(request, slow,
+              [request, opening = std::move(*opening), done = std::forward<Done>(done)]() mutable {
+                auto opened = std::move(opening).run();
+                if (!opened) {
+                  return refuse(request, opened.error());
+                }
+                done(std::shared_ptr<OpenView>(std::move(*opened)));
+              });
 }
 
 void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {
@@ -64,7 +74,7 @@ void read_from_view(fuse_req_t request, OpenView& view, size_t size, off_t offse
 
 void read_view(fuse_req_t request, NodeId node, std::uint64_t handle, size_t size, off_t offset) {
   if (const auto view = session_of(request).views().find(handle)) {
-    answer_later(request, [=] { read_from_view(request, *view, size, offset); });
+    answer_view(request, view->is_slow(), [=] { read_from_view(request, *view, size, offset); });
     return;
   }
   // It was opened by a server that died.

@@ -1,16 +1,19 @@
 #include "fuse_live.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <shm/array.hpp>
+#include <vector>
 
 #include "act_as.hpp"
 #include "drafts.hpp"
 #include "fuse_reply.hpp"
 #include "recipe.hpp"
+#include "text.hpp"
 
 namespace arrayfs {
 namespace {
@@ -86,6 +89,17 @@ Result<Making> prepare(fuse_req_t request, Draft& draft, std::string_view line) 
                 again};
 }
 
+// Says why, too: in the log, and to who reads what he has written to.
+void refuse_draft(fuse_req_t request, std::uint64_t handle, Draft& draft, const shm::Error& why) {
+  const std::string reason =
+      fmt::format("{}: {}\n", printable(draft.name), printable(shm::to_string(why)));
+  spdlog::info("new array {}", std::string_view(reason).substr(0, reason.size() - 1));
+  draft.begun = 0;
+  session_of(request).views().put(handle,
+                                  std::make_shared<OpenView>(std::make_unique<TextStream>(reason)));
+  refuse(request, why);
+}
+
 void make_array(fuse_req_t request, std::uint64_t handle, std::string_view line) {
   Draft* draft = Drafts(session_of(request).state()).find(handle);
   if (draft == nullptr) {
@@ -94,26 +108,31 @@ void make_array(fuse_req_t request, std::uint64_t handle, std::string_view line)
   }
   auto making = prepare(request, *draft, line);
   if (!making) {
-    spdlog::info("new array {}: {}", draft->name, shm::to_string(making.error()));
-    draft->begun = 0;
-    return refuse(request, making.error());
+    return refuse_draft(request, handle, *draft, making.error());
   }
   Session* const session = &session_of(request);
   answer_later(request, [request, session, handle, parent = draft->parent, size = line.size(),
                          making = std::move(*making)]() mutable {
     const auto made = making.run();
     session->call([=, name = making.name, pid = making.caller.pid] {
-      if (Draft* known = Drafts(session->state()).find(handle); known != nullptr && !made) {
-        known->begun = 0;
-      }
       if (!made) {
-        spdlog::info("new array {}: {}", name, shm::to_string(made.error()));
-        return refuse(request, made.error());
+        Draft* known = Drafts(session->state()).find(handle);
+        return known != nullptr ? refuse_draft(request, handle, *known, made.error())
+                                : refuse(request, made.error());
       }
+      session->views().remove(handle);
       session->files().note_made(parent, name.c_str(), pid);
       fuse_reply_write(request, size);
     });
   });
+}
+
+// Of a draft that was opened for both.
+void read_reason(fuse_req_t request, std::uint64_t handle, std::size_t size, off_t offset) {
+  std::vector<char> text(size);
+  const auto reason = session_of(request).views().find(handle);
+  const auto got = reason ? reason->read(static_cast<std::uint64_t>(offset), text) : 0;
+  fuse_reply_buf(request, text.data(), got.value_or(0));
 }
 
 }  // namespace
@@ -170,7 +189,7 @@ void create_live(fuse_req_t request, NodeId parent, const char* name, fuse_file_
 void read_live(fuse_req_t request, NodeId node, std::uint64_t handle, std::size_t size,
                off_t offset) {
   if (ControlTree::role(node) == Role::kMake) {
-    fuse_reply_buf(request, nullptr, 0);  // a draft, opened for both
+    read_reason(request, handle, size, offset);
     return;
   }
   session_of(request).waiting().read(request, awaited(node), handle, size,
@@ -197,6 +216,7 @@ void poll_live(fuse_req_t request, NodeId node, std::uint64_t handle, bool tell_
 
 void release_live(fuse_req_t request, NodeId node, std::uint64_t handle) {
   if (ControlTree::role(node) == Role::kMake) {
+    session_of(request).views().remove(handle);
     Drafts(session_of(request).state()).end(handle);
   } else {
     session_of(request).waiting().close(awaited(node), handle);

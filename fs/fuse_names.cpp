@@ -84,7 +84,7 @@ void op_symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const
 }
 
 void op_link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
-  if (ControlTree::owns(node)) {
+  if (ControlTree::owns(node) || files_of(request).is_sync_page(node)) {
     fuse_reply_err(request, EPERM);
     return;
   }
@@ -234,7 +234,8 @@ void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t wanted, off_t of
               if (need > size - used) {
                 return false;
               }
-              if (!is_dots(name)) {
+              // Whoever looks at a list asks for no sync pages.
+              if (!is_dots(name) && ControlTree::role(node) != Role::kSync) {
                 // A name that is gone by now is listed without a node, and looked
                 // up when needed.
                 if (const auto found =

@@ -41,8 +41,9 @@ fuse_entry_param entry_param(Session& session, const Entry& entry) {
   param.generation = entry.generation;
   param.attr = entry.attr;
   // The control tree is generated afresh, and on the link plane a file becomes an array without
-  // the daemon's doing: nothing of them is kept.
-  const bool fleeting = ControlTree::owns(entry.node) || session.files().links();
+  // the daemon's doing: nothing of them is kept. The page of an array may be another one next time.
+  const bool fleeting = ControlTree::owns(entry.node) || session.files().links() ||
+                        session.files().is_sync_page(entry.node);
   param.entry_timeout = fleeting ? 0 : kTimeout;
   param.attr_timeout = attr_timeout(session, entry.node);
   return param;

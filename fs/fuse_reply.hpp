@@ -83,16 +83,27 @@ void answer_done(fuse_req_t request, Operation&& operation) {
   answer(request, operation, [&] { fuse_reply_err(request, 0); });
 }
 
+template <typename Operation>
+[[nodiscard]] Executor::Job job_of(fuse_req_t request, Operation&& operation) {
+  State& state = session_of(request).state();
+  return Executor::Job([request, &state, unique = state.journal_unique,
+                        operation = std::forward<Operation>(operation)]() mutable {
+    const AtHand at_hand(state, unique);
+    guarded(request, [&] { operation(); });
+  });
+}
+
 // Runs `operation` on an executor thread; it must own what it uses and reply itself.
 template <typename Operation>
 void answer_later(fuse_req_t request, Operation&& operation) {
-  State& state = session_of(request).state();
-  session_of(request).executor().run(
-      Executor::Job([request, &state, unique = state.journal_unique,
-                     operation = std::forward<Operation>(operation)]() mutable {
-        const AtHand at_hand(state, unique);
-        guarded(request, [&] { operation(); });
-      }));
+  session_of(request).executor().run(job_of(request, std::forward<Operation>(operation)));
+}
+
+// The same for what may take as long as an array is large: it holds up nobody but its like.
+template <typename Operation>
+void answer_slowly(fuse_req_t request, Operation&& operation) {
+  session_of(request).slow_executor().run(job_of(request, std::forward<Operation>(operation)),
+                                          caller_of(request).uid);
 }
 
 }  // namespace arrayfs

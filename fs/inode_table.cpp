@@ -279,6 +279,9 @@ void InodeTable::released(NodeId node, bool writable) {
   Inode& inode = **found;
   journal_.set(inode.users, inode.users - user_count(writable && inode.writers() != 0));
   --state_.open_files;
+  if ((inode.flags & (kSyncPage | kNameless)) == (kSyncPage | kNameless)) {
+    free_memory_if_nameless(inode);
+  }
   free_if_unused(static_cast<std::uint32_t>(node & kSlotMask));
 }
 
@@ -346,8 +349,9 @@ void InodeTable::free_if_unused(std::uint32_t slot) {
 }
 
 void InodeTable::free_memory_if_nameless(Inode& inode) {
-  if (inode.views == 0 || inode.lookups != inode.views || inode.users != 0 || inode.fd < 0 ||
-      SecondLookups(state_).kept(inode.ino)) {
+  const bool by_name =
+      (inode.flags & kSyncPage) == 0 && (inode.views == 0 || inode.lookups != inode.views);
+  if (by_name || inode.users != 0 || inode.fd < 0 || SecondLookups(state_).kept(inode.ino)) {
     return;
   }
   const auto st = shm::posix::stat_at(inode.fd, "", AT_EMPTY_PATH);

@@ -1,4 +1,5 @@
-// The views that programs have open, by FUSE file handle.
+// The views that programs have open, by FUSE file handle; also why a draft (drafts.hpp) was
+// refused.
 //
 // A view lives in the server that opened it. Its successor does not know it; the handle tells that
 // this is so, and the view is made anew. Used by the session's thread; a view that was found stays

@@ -16,6 +16,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "sync_pages.hpp"
 #include "text.hpp"
 
 namespace arrayfs {
@@ -200,6 +201,7 @@ void Reaper::remove(const Watched& file, const std::string& reason) {
   struct stat st {};
   struct stat named {};
   struct stat directory {};
+  const std::string page = sync_page_of(store_, proc_path(file.path_fd));
   if (!parent.valid() || fstat(file.path_fd.get(), &st) != 0 ||
       fstatat(parent.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
       named.st_ino != st.st_ino || fstat(parent.get(), &directory) != 0 ||
@@ -207,7 +209,9 @@ void Reaper::remove(const Watched& file, const std::string& reason) {
     return;  // removed or renamed meanwhile
   }
   spdlog::info("removed {}: {}", printable(name), reason);
-  removed_({directory.st_ino, name, st.st_ino, st.st_nlink == 1});
+  const bool last_name = st.st_nlink == 1;
+  const std::uint64_t page_ino = last_name ? remove_sync_page(store_, page) : 0;
+  removed_({directory.st_ino, name, st.st_ino, last_name, page_ino});
 }
 
 }  // namespace arrayfs

@@ -26,6 +26,7 @@ class Reaper {
     std::string name;
     std::uint64_t ino;
     bool last_name;
+    std::uint64_t sync_page_ino;  ///< of its sync page, which went with it; 0: none
   };
   using Removed = std::function<void(const Removal&)>;
 

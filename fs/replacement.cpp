@@ -47,6 +47,9 @@ Result<void> dress(int fd, const std::string& old, const struct stat& st,
     return copied;
   }
   const Fd reading(open(old.c_str(), O_RDONLY | O_CLOEXEC));
+  if (st.st_nlink > 1) {
+    fremovexattr(fd, (prefix + "array.sync").c_str());  // the other names keep the sync page
+  }
   const std::string version = std::to_string(version_of(reading.get(), prefix) + 1);
   if (fsetxattr(fd, (prefix + "array.version").c_str(), version.data(), version.size(), 0) != 0) {
     return fail_errno("new version");

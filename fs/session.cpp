@@ -27,6 +27,9 @@ using shm::Result;
 using shm::posix::Fd;
 
 constexpr unsigned kExecutorThreads = 4;
+constexpr unsigned kSlowThreads = 8;
+constexpr unsigned kSlowThreadsOfOneUser = 3;
+static_assert(kExecutorThreads + kSlowThreads < kHelpers);
 
 // libfuse tells why a mount failed through its log alone: the last line of it is kept.
 std::string& last_fuse_message() {
@@ -170,6 +173,7 @@ Session::~Session() {
   waiting_.reset();
   reaper_.reset();
   notifier_.reset();
+  slow_executor_.reset();
   executor_.reset();  // its jobs reply to requests of the session
   if (session_ != nullptr) {
     fuse_session_destroy(session_);
@@ -305,6 +309,7 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   views_.start_at((state_.supervision.restarts + state_.supervision.upgrades + 1) << 32);
   control_.emplace(*files_, Drafts(state_), [this] { return status(); });
   executor_.emplace(kExecutorThreads);
+  slow_executor_.emplace(kSlowThreads, kSlowThreadsOfOneUser);
   notifier_.emplace(1);
   mailbox_.emplace();
   waiting_.emplace(*files_, protocol_, state_);
@@ -314,6 +319,7 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
       if (removal.last_name) {
         files_->lost_name(removal.ino);
       }
+      files_->lost_name(removal.sync_page_ino);
       if (const auto node = files_->find_by_ino(removal.ino)) {
         forget_attributes(*node);
       }

@@ -48,6 +48,8 @@ class Session {
   [[nodiscard]] FileSystem& files() { return *files_; }
   [[nodiscard]] ControlTree& control() { return *control_; }
   [[nodiscard]] Executor& executor() { return *executor_; }
+  /// For views that take as long as their arrays are large.
+  [[nodiscard]] Executor& slow_executor() { return *slow_executor_; }
   [[nodiscard]] KernelProtocol& protocol() { return protocol_; }
   [[nodiscard]] State& state() { return state_; }
   /// Runs `task` on the session's thread, soon. From any thread but that one.
@@ -88,6 +90,7 @@ class Session {
   std::optional<ControlTree> control_;
   std::optional<Waiting> waiting_;
   std::optional<Executor> executor_;
+  std::optional<Executor> slow_executor_;
   std::optional<Executor>
       notifier_;  ///< waits for directory locks, whose holders may need executor_
   std::optional<Mailbox> mailbox_;

@@ -27,6 +27,7 @@ enum InodeFlag : std::uint32_t {
   kNameless = 4,       ///< its last name went: an old version, or removed
   kGone = 8,           ///< only views of the control tree remember it; its memory is freed
   kSpaceRefused = 16,  ///< it was cut back for lack of space, which no writer was told yet
+  kSyncPage = 32,      ///< the sync page of an array, known by no name below the root
 };
 
 /// What the kernel was told of one file, directory or other node of the store.

@@ -14,6 +14,8 @@
 #include <ctime>
 #include <filesystem>
 
+#include "sync_pages.hpp"
+
 namespace arrayfs {
 namespace {
 
@@ -228,6 +230,7 @@ Result<Store> Store::open(const MountConfig& config) {
     }
   }
   store.describe(config);
+  remove_orphaned_sync_pages(store);
   return store;
 }
 
@@ -271,7 +274,8 @@ Result<void> Store::discard(const MountConfig& config) {
     return fail(EBUSY, "store " + path + ": still in use by an arrayfs; unmount it first");
   }
   if (!config.store_dir.empty()) {
-    unlinkat(base->get(), kDirectoryPrivate, AT_REMOVEDIR);
+    std::error_code error;
+    std::filesystem::remove_all(path + "/" + kDirectoryPrivate, error);
     return {};
   }
   if (geteuid() == 0) {

@@ -37,7 +37,7 @@ class Store {
   }
 
   /// Frees the arrays of the store that `config` names: unmounts the tmpfs or removes the
-  /// directory. Of a `--store` directory nothing is removed. Live mappings keep their pages.
+  /// directory. Of a `--store` directory only what is private is. Live mappings keep their pages.
   /// Errors: EBUSY when a daemon holds it, ENOENT when there is none.
   [[nodiscard]] static shm::Result<void> discard(const MountConfig& config);
 

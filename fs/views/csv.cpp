@@ -123,6 +123,7 @@ class Csv final : public View {
  public:
   [[nodiscard]] std::string_view directory() const override { return "csv"; }
   [[nodiscard]] std::string_view suffix() const override { return ".csv"; }
+  [[nodiscard]] bool is_slow() const override { return true; }
   [[nodiscard]] OpenedStream open(ViewInput input) const override {
     return layout_to_show(input.file).and_then([&](const shm::Layout& layout) {
       return CsvText::of(layout).map([&](CsvText text) {

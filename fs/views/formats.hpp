@@ -18,6 +18,7 @@ namespace arrayfs {
 [[nodiscard]] std::unique_ptr<const View> make_safetensors_view();
 [[nodiscard]] std::unique_ptr<const View> make_wait_view();
 [[nodiscard]] std::unique_ptr<const View> make_new_view();
+[[nodiscard]] std::unique_ptr<const View> make_sync_view();
 [[nodiscard]] std::unique_ptr<const Report> make_readme_report();
 [[nodiscard]] std::unique_ptr<const Report> make_status_report();
 [[nodiscard]] std::unique_ptr<const Report> make_metrics_report();

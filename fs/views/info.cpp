@@ -5,6 +5,7 @@
 #include "../text.hpp"
 #include "formats.hpp"
 #include "preview.hpp"
+#include "ring.hpp"
 
 namespace arrayfs {
 namespace {
@@ -49,6 +50,9 @@ std::string describe(const ViewInput& input) {
   line("open_by", describe_use(input.opens != 0 ? openers_of(input.device, ino) : NoProcesses{}));
   line("mapped_by",
        describe_use(input.maybe_mapped ? mappers_of(input.device, ino) : NoProcesses{}));
+  if (input.ring_control.valid()) {
+    text += ring_text(shm::read_ring_status(input.ring_control.get()));
+  }
   if (file.layout) {
     text += '\n';
     const auto preview = array_preview(file.fd.get(), *file.layout);

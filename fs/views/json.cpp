@@ -4,6 +4,7 @@
 #include "../processes.hpp"
 #include "../text.hpp"
 #include "formats.hpp"
+#include "ring.hpp"
 
 namespace arrayfs {
 namespace {
@@ -58,6 +59,9 @@ std::string describe(const ViewInput& input) {
       users(input.opens != 0 ? openers_of(input.device, ino) : std::vector<Process>{});
   json["mapped_by"] =
       users(input.maybe_mapped ? mappers_of(input.device, ino) : std::vector<Process>{});
+  if (input.ring_control.valid()) {
+    json["ring"] = ring_json(shm::read_ring_status(input.ring_control.get()));
+  }
   // Names come from files: bytes that are no UTF-8 are replaced, never thrown over.
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
 }

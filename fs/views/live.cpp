@@ -1,5 +1,6 @@
-// The names under which programs wait and make arrays: `wait/PATH`, `new/PATH` and `events`. What
-// they do is in waiting.cpp and fuse_live.cpp; here they take their place among the formats.
+// The names under which programs wait, make arrays and meet: `wait/PATH`, `new/PATH`, `events` and
+// `sync/PATH`. What they do is in waiting.cpp, fuse_live.cpp and sync_pages.cpp; here they take
+// their place among the formats.
 #include <cerrno>
 
 #include "../recipe.hpp"
@@ -29,6 +30,14 @@ class New final : public View {
   }
 };
 
+class Sync final : public View {
+ public:
+  [[nodiscard]] std::string_view directory() const override { return "sync"; }
+  [[nodiscard]] std::string_view suffix() const override { return ""; }
+  [[nodiscard]] Role role() const override { return Role::kSync; }
+  [[nodiscard]] OpenedStream open(ViewInput /*input*/) const override { return shm::fail(EINVAL); }
+};
+
 class Events final : public Report {
  public:
   [[nodiscard]] std::string_view name() const override { return "events"; }
@@ -43,6 +52,9 @@ std::unique_ptr<const View> make_wait_view() {
 }
 std::unique_ptr<const View> make_new_view() {
   return std::make_unique<New>();
+}
+std::unique_ptr<const View> make_sync_view() {
+  return std::make_unique<Sync>();
 }
 std::unique_ptr<const Report> make_events_report() {
   return std::make_unique<Events>();

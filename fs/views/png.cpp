@@ -63,6 +63,7 @@ class Png final : public View {
  public:
   [[nodiscard]] std::string_view directory() const override { return "png"; }
   [[nodiscard]] std::string_view suffix() const override { return kSuffix; }
+  [[nodiscard]] bool is_slow() const override { return true; }
   [[nodiscard]] bool has_parts() const override { return true; }
 
   [[nodiscard]] std::vector<GeneratedEntry> list(const Layout& layout,

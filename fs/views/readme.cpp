@@ -34,10 +34,13 @@ What is here (generated, not listed by the directory above):
   zarr/PATH.zarr/       a Zarr store, versions 2 and 3
   npz/DIR.npz, safetensors/DIR.safetensors
                         the arrays of a directory; npz/DIR/.npz is the same, npz/.npz the mount
-  new/PATH              write "float32 60000,28,28", and the array is made; also order=F fill=0
+  new/PATH              write "float32 60000,28,28", and the array is made; also order=F fill=0.
+                        Why a line is refused, say the same file and this:
+                          {{ echo "flot32 3" >&3 || cat <&3; }} 3<>new/PATH
   wait/PATH             a read or poll ends when the array changes, and says how; writing
                         anything tells all who wait
   events                the same for all files that are yours, a line each
+  sync/PATH             4 KiB to map: lock, semaphore, event of the array, as libshm uses them
 
 A view obeys the permissions of its array. Sub-directories are mirrored.
 )";

@@ -20,6 +20,7 @@ std::span<const std::unique_ptr<const View>> views() {
     all.push_back(make_safetensors_view());
     all.push_back(make_wait_view());
     all.push_back(make_new_view());
+    all.push_back(make_sync_view());
     return all;
   }();
   return registered;

@@ -42,6 +42,7 @@ class Stats final : public View {
  public:
   [[nodiscard]] std::string_view directory() const override { return "stats"; }
   [[nodiscard]] std::string_view suffix() const override { return ""; }
+  [[nodiscard]] bool is_slow() const override { return true; }
   [[nodiscard]] OpenedStream open(ViewInput input) const override {
     return describe(input.file).map([](std::string text) {
       return std::unique_ptr<ViewStream>(std::make_unique<TextStream>(std::move(text)));

@@ -26,6 +26,7 @@ enum class Role {
   kWait,    ///< a read ends when the array changes
   kMake,    ///< writing to one that is not there makes an array
   kFollow,  ///< a read ends when anything happens
+  kSync,    ///< they are files of the store themselves: sync pages, made when they are looked up
 };
 
 /// What a view may look at: the file as it was when the view was opened.
@@ -36,6 +37,7 @@ struct ViewInput {
   std::uint32_t generated = 0;  ///< the number of the generated file that was opened; 0: the view
   std::string device = {};      ///< of the mount, as in /proc/PID/maps
   bool maybe_mapped = false;    ///< somebody had it open before
+  shm::posix::Fd ring_control = {};  ///< of an array that is a ring: its control file, to be read
 };
 
 /// A directory that is to be shown as one archive.
@@ -89,6 +91,8 @@ class View {
   [[nodiscard]] virtual std::string_view suffix() const = 0;
   [[nodiscard]] virtual OpenedStream open(ViewInput input) const = 0;
   [[nodiscard]] virtual Role role() const { return Role::kShow; }
+  /// Whether to open it, or to read a piece of it, may take as long as the array is large.
+  [[nodiscard]] virtual bool is_slow() const { return false; }
 
   /// Whether PATH + suffix shows a directory of arrays instead of an array.
   [[nodiscard]] virtual bool is_archive() const { return false; }

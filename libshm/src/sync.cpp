@@ -64,15 +64,21 @@ Result<void> lock_bytes(const posix::Fd& fd, posix::LockKind kind, posix::ByteRa
 }  // namespace
 
 Result<std::string> sync_path(const std::string& path) {
-  if (const auto root = mount_root(path)) {
-    const auto slash = path.rfind('/');
-    auto parent = posix::real_path(slash == std::string::npos ? "." : path.substr(0, slash + 1));
-    if (!parent) return parent;
-    const std::string name = path.substr(slash == std::string::npos ? 0 : slash + 1);
-    std::string page = *root + "/.arrayfs/sync" + parent->substr(root->size()) + "/" + name;
-    if (posix::stat_at(AT_FDCWD, page, 0)) return page;
-  }
-  return sibling_path(path, "sync");
+  auto beside = sibling_path(path, "sync");
+  if (!beside || posix::stat_at(AT_FDCWD, *beside, 0)) return beside;
+  // On the link plane this is a path in the store, where every process finds the same.
+  const auto real = posix::real_path(path);
+  if (!real) return real;
+  const auto root = mount_root(*real);
+  if (!root) return beside;
+  const std::string prefix = *root == "/" ? "" : *root;
+  std::string page = prefix + "/.arrayfs/sync" + real->substr(prefix.size());
+  const auto there = posix::stat_at(AT_FDCWD, page, 0);
+  if (there) return page;
+  const int why = there.error().code;
+  // Anything else passes: two pages would be none.
+  if (why == ENOENT || why == ENOTDIR || why == EOPNOTSUPP) return beside;
+  return tl::unexpected(there.error());
 }
 
 Result<Sync> Sync::open(const std::string& array_path) {

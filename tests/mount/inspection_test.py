@@ -5,12 +5,13 @@ import json
 import os
 import unittest
 import warnings
+from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import descr_to_dtype
 
 from support.arrays import ARRAYS
-from support.mount import BINARY, Mount, arrayfs, run
+from support.mount import BINARY, PLANE, Mount, arrayfs, run
 from support.peer import Peer
 
 
@@ -119,6 +120,36 @@ class Inspection(unittest.TestCase):
         del array
         self.assertIn("[1.5 0.  0.  ... 0.  0.  0. ]", self.mount.control("info/huge.npy"))
         path.unlink()
+
+    def test_info_and_json_of_a_huge_array_read_no_data(self):
+        def server(place: str) -> str:
+            return Path(f"/proc/{mount.status()['server_pid']}/{place}").read_text()
+
+        def read_bytes() -> int:
+            return int(server("io").split()[1])  # rchar: by system calls, from whatever file
+
+        def cpu_s() -> float:
+            return sum(map(int, server("stat").rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+        looks = 200
+        with Mount(PLANE, "--sparse", size="64M") as mount:
+            path = mount.path / "huge.npy"
+            array = np.lib.format.open_memmap(path, "w+", "f8", (100_000, 125_000))
+            array[0, 0] = 1.5
+            del array
+            os.sync()  # what the mapping changed, on the plane that writes it back
+            size, allocated = path.stat().st_size, int(mount.info("huge.npy")["allocated"])
+            self.assertEqual(size, 100 * 10**9 + 128)
+            begun = read_bytes(), cpu_s()
+            for _ in range(looks // 2):
+                self.assertIn("[[1.5 0.  0.  ... 0.  0.  0. ]", mount.control("info/huge.npy"))
+                self.assertEqual(json.loads(mount.control("json/huge.npy.json"))["nbytes"], 100 * 10**9)
+            used_bytes, used_s = read_bytes() - begun[0], cpu_s() - begun[1]
+            print(f"{looks} looks at 100 GB: {used_bytes} bytes read, {used_s:.2f} s of the server", flush=True)
+            self.assertLess(used_bytes, looks << 20)
+            self.assertLess(used_s, 20)
+            self.assertEqual(int(mount.info("huge.npy")["allocated"]), allocated)
+            self.assertLess(allocated, 64 << 20)
 
     def test_status(self):
         status = self.mount.status()

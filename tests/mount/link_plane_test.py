@@ -37,6 +37,13 @@ class LinkPlane(unittest.TestCase):
         self.assertEqual(self.store.parent.stat().st_mode & 0o077, 0)
         self.assert_error("Too many levels of symbolic links", os.open, self.path, os.O_RDONLY | os.O_NOFOLLOW)
 
+    def test_sync_pages_lie_beside_the_arrays(self):
+        np.save(self.path, np.arange(10.0))
+        self.assert_error("Operation not supported", os.stat, self.mount.path / ".arrayfs/sync/a.npy")
+        arrayfs("lock", str(self.path), "--", "true")
+        self.assertTrue((self.store / ".a.npy.sync").exists())
+        self.assertEqual(sorted(os.listdir(self.mount.path)), [".a.npy.sync", "a.npy"])
+
     def test_other_files_are_files(self):
         with (self.mount.path / "raw.dat").open("wb") as raw:
             np.arange(10).tofile(raw)

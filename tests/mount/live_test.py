@@ -239,6 +239,44 @@ class Making(Live):
                     self.assertEqual(errno.errorcode[error.exception.errno], errno.errorcode[code])
                 self.assertEqual(os.listdir(self.mount.path), ["w.npy"])
 
+    def test_the_reason_is_read_where_the_line_was_written(self):
+        reasons = {
+            "flot32 3": (errno.EINVAL, "flot32"), "float32 3 order=X": (errno.EINVAL, "order is C or F"),
+            "float64 9223372036854775807": (errno.EOVERFLOW, "does not fit 64 bits"),
+            "float64 100000000": (errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        }
+        fd = os.open(self.control / "new/new.npy", os.O_RDWR | os.O_CREAT)
+        try:
+            for line, (code, reason) in reasons.items():
+                with self.subTest(line):
+                    with self.assertRaises(OSError) as refused:
+                        os.write(fd, line.encode())
+                    self.assertEqual(errno.errorcode[refused.exception.errno], errno.errorcode[code])
+                    told = os.read(fd, 65536).decode()
+                    os.close(fd)
+                    fd = os.open(self.control / "new/new.npy", os.O_RDWR | os.O_CREAT)
+                    self.assertRegex(told, f"^new.npy: .*{reason}.*\n$")
+            # What was refused can be mended.
+            with self.assertRaises(OSError):
+                os.write(fd, b"flot32 3")
+            os.write(fd, b"float32 3")
+        finally:
+            os.close(fd)
+        self.assertEqual(np.load(self.mount.path / "new.npy").dtype, np.float32)
+
+    def test_the_reason_in_a_shell(self):
+        line = next(line for line in self.mount.control("README").splitlines() if "cat <&3" in line).strip()
+        done = run("sh", "-c", line.replace("PATH", "x.npy"), cwd=self.control)
+        self.assertRegex(done.stdout, "^x.npy: .*flot32.*\n$", line)
+        self.assertIn("new/x.npy", line.replace("PATH", "x.npy"))
+        self.assertEqual(os.listdir(self.mount.path), ["w.npy"])
+
+    def test_names_that_cannot_be(self):
+        for path, code in (("x" * 256, errno.ENAMETOOLONG), ("w.npy", errno.EEXIST), ("no/x.npy", errno.ENOENT)):
+            with self.subTest(path), self.assertRaises(OSError) as refused:
+                self.make(path, "float32 3")
+            self.assertEqual(errno.errorcode[refused.exception.errno], errno.errorcode[code])
+
     def test_nothing_is_overwritten(self):
         with self.assertRaises(FileExistsError):
             self.make("w.npy", "float32 3")

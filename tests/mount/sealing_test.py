@@ -36,6 +36,7 @@ class Sealing(unittest.TestCase):
         for change in (
             lambda: self.path.open("rb+"), lambda: self.path.open("wb"), lambda: self.path.open("ab"),
             lambda: os.truncate(self.path, 10), lambda: os.truncate(self.path, 1 << 20),
+            lambda: os.truncate(self.path, len(self.content)),
             lambda: os.open(self.path, os.O_RDONLY | os.O_TRUNC), lambda: os.open(self.path, os.O_WRONLY),
             lambda: np.save(self.path, np.zeros(3)), lambda: np.load(self.path, mmap_mode="r+"),
             lambda: np.memmap(self.path, "u1", "w+", shape=(10,)),

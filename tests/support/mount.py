@@ -64,7 +64,8 @@ def fields(text: str) -> dict[str, str]:
 
 def mounts() -> set[str]:
     """Every mount point of this process's name space."""
-    return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()}
+    lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    return {line.split()[4] for line in lines}
 
 
 def open_device_to_users() -> None:

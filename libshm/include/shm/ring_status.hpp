@@ -37,5 +37,7 @@ struct RingStatus {
 /// Errors: ENOENT (no such file, or it is no ring), EINVAL (not a ring's control file), those of
 /// open(2).
 [[nodiscard]] Result<RingStatus> ring_status(const std::string& path);
+/// The same of an open control file. Errors: EINVAL, those of read(2).
+[[nodiscard]] Result<RingStatus> read_ring_status(int control_fd);
 
 }  // namespace shm

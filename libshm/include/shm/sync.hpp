@@ -22,9 +22,10 @@ struct SyncPage;
 /// How long a call may wait; none: for ever; zero: not at all.
 using Timeout = std::optional<std::chrono::nanoseconds>;
 
-/// Where the sync page of the array `path` is: `.arrayfs/sync/PATH` on an arrayfs mount that has
-/// it, otherwise the hidden file `.NAME.sync` beside the file that the path leads to.
-/// Errors: those of realpath(3).
+/// Where the sync page of the array `path` is: the hidden file `.NAME.sync` beside the file that
+/// the path leads to, if there is one; `.arrayfs/sync/PATH` on an arrayfs mount that has it, which
+/// makes the page; otherwise `.NAME.sync`, which Sync::open() makes. Errors: those of realpath(3),
+/// ENOSPC and others of a mount that could not make the page.
 [[nodiscard]] Result<std::string> sync_path(const std::string& path);
 
 class Sync {

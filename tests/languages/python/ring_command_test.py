@@ -46,6 +46,30 @@ class RingCommand(unittest.TestCase):
         self.assertEqual(fields(text)["item 10"], "slot 2, ready")
         self.assertIn("[[[", text)  # the preview still comes behind
 
+    def test_the_views_tell_it_to_programs(self):
+        ring = libshm.ring(self.path)
+        for value in range(5):
+            ring.put(value)
+        ring.get()
+        if self.mount.plane == "cached":  # where only who looks through the mount sees what a mapping holds
+            self.assertNotIn("ring", self.mount.info("frames.npy"))
+            return
+        self.assertEqual(self.mount.info("frames.npy")["ring"], "8 slots, 4 in use; 5 reserved and 1 acquired so far")
+        self.assertEqual(self.mount.info("frames.npy")["item 1"], "slot 1, ready")
+        self.assertEqual(json.loads(self.mount.control("json/frames.npy.json"))["ring"], self.ring_info())
+        self.assertEqual(arrayfs("info", self.path).count("ring:"), 1)
+
+    def test_a_view_shows_nothing_that_its_readers_may_not_read(self):
+        control = self.mount.path / ".frames.npy.ring"
+        planted = self.mount.path / "planted"
+        os.rename(control, planted)
+        np.save(self.mount.path / "a.npy", np.eye(2))
+        for plant in (lambda: control.symlink_to(planted), lambda: os.mkfifo(control),
+                      lambda: control.write_bytes(planted.read_bytes()) and control.chmod(0o600)):
+            plant()
+            self.assertNotIn("ring", self.mount.info("frames.npy"))
+            control.unlink()
+
     def test_what_comes_again_and_what_is_skipped(self):
         ring = libshm.ring(self.path)
         ring.put(1)
@@ -89,10 +113,11 @@ class RingCommand(unittest.TestCase):
         control = self.mount.path / ".frames.npy.ring"
         for content in (b"", b"x" * 12352, control.read_bytes()[:-8]):
             control.write_bytes(content)
-            self.assertIn("not a ring's control file", refused("info", self.path, status=1))
+            self.assertIn("not a ring's control file", fields(arrayfs("info", self.path))["ring"])
+            self.assertIn("not a ring's control file", self.ring_info()["reason"])
         control.unlink()
         os.mkfifo(control)
-        self.assertIn("not a ring's control file", refused("info", self.path, status=1))
+        self.assertIn("not a ring's control file", fields(arrayfs("info", self.path))["ring"])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <latch>
@@ -31,6 +32,25 @@ TEST(ExecutorTest, JobsRunBesideEachOther) {
     executor.run(Executor::Job([&] { all_at_once.arrive_and_wait(); }));
   }
   all_at_once.arrive_and_wait();
+}
+
+TEST(ExecutorTest, OneUserLeavesThreadsToOthers) {
+  std::latch wanted(1);
+  std::atomic<int> running{0};
+  std::atomic<int> most{0};
+  {
+    Executor executor(3, 2);
+    for (int i = 0; i < 10; ++i) {
+      executor.run(Executor::Job([&] {
+                     most = std::max<int>(most, ++running);
+                     wanted.wait();
+                     --running;
+                   }),
+                   7);
+    }
+    executor.run(Executor::Job([&] { wanted.count_down(); }), 8);  // else nothing ever ends
+  }
+  EXPECT_LE(most, 2);
 }
 
 TEST(ExecutorTest, AJobThatThrowsHarmsNoOther) {
