@@ -53,20 +53,27 @@ void FileSystem::drop_sync_page(const std::string& name) {
   inodes_.lost_name(remove_sync_page(store_, name));
 }
 
+std::string FileSystem::path_at(int parent_fd, const char* name) {
+  return "/proc/self/fd/" + std::to_string(parent_fd) + "/" + name;
+}
+
 std::string FileSystem::last_sync_page(int parent_fd, const char* name,
                                        const Result<struct stat>& st) const {
   const bool last_name = st && S_ISREG(st->st_mode) && st->st_nlink == 1;
-  return last_name ? sync_page_of(store_, "/proc/self/fd/" + std::to_string(parent_fd) + "/" + name)
-                   : std::string();
+  return last_name ? sync_page_of(store_, path_at(parent_fd, name)) : std::string();
 }
 
-void FileSystem::pass_sync_page(const std::string& name, const std::pair<int, const char*>& at,
-                                const struct stat& replaced) {
-  const auto heir = shm::posix::stat_at(at.first, at.second, AT_SYMLINK_NOFOLLOW);
-  const std::string path = "/proc/self/fd/" + std::to_string(at.first) + "/" + at.second;
-  if (!name.empty() && !(heir && inherit_sync_page(store_, path, *heir, replaced, name))) {
-    drop_sync_page(name);
+// Before the rename: a server that dies over it leaves no array without the page of its name.
+bool FileSystem::pass_sync_page(const std::string& page, const std::pair<int, const char*>& heir,
+                                const Result<struct stat>& heir_st,
+                                const Result<struct stat>& replaced) {
+  const bool same_owner = heir_st && replaced && heir_st->st_uid == replaced->st_uid;
+  if (page.empty() || !same_owner || !S_ISREG(heir_st->st_mode)) {
+    return false;
   }
+  const std::string path = path_at(heir.first, heir.second);
+  const std::string own = sync_page_of(store_, path);
+  return own == page || (own.empty() && inherit_sync_page(store_, path, page));
 }
 
 Fd FileSystem::ring_control(NodeId node) {

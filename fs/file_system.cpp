@@ -219,15 +219,22 @@ Result<void> FileSystem::rename(NodeId parent, const char* name, NodeId new_pare
   const bool renamed_before = earlier && earlier->source_ino != 0 &&
                               now.target_ino == earlier->source_ino &&
                               now.source_ino != earlier->source_ino;
+  const bool passed = !renamed_before && pass_sync_page(page, {*from, name}, source, target);
   if (!renamed_before && renameat2(*from, name, *to, new_name, flags) != 0) {
-    return fail(errno);
+    const int code = errno;
+    if (passed) {
+      disinherit_sync_page(store_, path_at(*from, name));
+    }
+    return fail(code);
   }
   fault_point("rename: renamed");
   if (renamed_before) {
     return {};  // settle() has seen to what it replaced
   }
   if (target && target->st_nlink == 1 && !exchanged) {
-    pass_sync_page(page, {*to, new_name}, *target);
+    if (!passed) {
+      drop_sync_page(page);
+    }
     inodes_.lost_name(target->st_ino);
   }
   const auto renamed = [&](const Result<struct stat>& st, const std::pair<NodeId, const char*>& at,

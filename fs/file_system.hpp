@@ -256,8 +256,12 @@ class FileSystem {
   /// The sync page of a file that is about to lose its last name; empty when it has none.
   [[nodiscard]] std::string last_sync_page(int parent_fd, const char* name,
                                            const shm::Result<struct stat>& st) const;
-  void pass_sync_page(const std::string& name, const std::pair<int, const char*>& at,
-                      const struct stat& replaced);
+  /// Gives it to the file that is to take over the name, if that has none and the same owner.
+  [[nodiscard]] bool pass_sync_page(const std::string& page,
+                                    const std::pair<int, const char*>& heir,
+                                    const shm::Result<struct stat>& heir_st,
+                                    const shm::Result<struct stat>& replaced);
+  [[nodiscard]] static std::string path_at(int parent_fd, const char* name);
   [[nodiscard]] bool made_before() const;
   [[nodiscard]] bool removed_before() const;
   template <typename Call>

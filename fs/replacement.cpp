@@ -13,7 +13,6 @@
 namespace arrayfs {
 namespace {
 
-using shm::fail;
 using shm::Result;
 using shm::posix::fail_errno;
 using shm::posix::Fd;

@@ -132,12 +132,13 @@ Result<void> dress_sync_page(const Store& store, const std::string& name,
   return done ? Result<void>{} : fail_errno("sync page");
 }
 
-bool inherit_sync_page(const Store& store, const std::string& path, const struct stat& heir,
-                       const struct stat& replaced, const std::string& name) {
+bool inherit_sync_page(const Store& store, const std::string& path, const std::string& name) {
   const std::string number = name.substr(kNamePrefix.size());
-  return S_ISREG(heir.st_mode) && heir.st_uid == replaced.st_uid &&
-         setxattr(path.c_str(), xattr_of(store).c_str(), number.data(), number.size(),
-                  XATTR_CREATE) == 0;
+  return setxattr(path.c_str(), xattr_of(store).c_str(), number.data(), number.size(), 0) == 0;
+}
+
+void disinherit_sync_page(const Store& store, const std::string& path) {
+  removexattr(path.c_str(), xattr_of(store).c_str());
 }
 
 std::uint64_t remove_sync_page(const Store& store, const std::string& name) {

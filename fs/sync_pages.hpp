@@ -31,11 +31,10 @@ inline constexpr std::uint64_t kSyncPageFileBytes = 4096;
                                                 const std::string& array_path,
                                                 const struct stat& array);
 
-/// The file at `path` takes over the page of another, which it has replaced under its name, unless
-/// it has one of its own or belongs to somebody else. False: it did not.
+/// The file at `path`, which has no page, takes over this one. False: it could not.
 [[nodiscard]] bool inherit_sync_page(const Store& store, const std::string& path,
-                                     const struct stat& heir, const struct stat& replaced,
                                      const std::string& name);
+void disinherit_sync_page(const Store& store, const std::string& path);
 
 /// Takes the page out of the store; who has it mapped keeps it. Returns its inode number, 0 when
 /// there was none.

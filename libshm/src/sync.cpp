@@ -67,7 +67,7 @@ Result<std::string> sync_path(const std::string& path) {
   auto beside = sibling_path(path, "sync");
   if (!beside || posix::stat_at(AT_FDCWD, *beside, 0)) return beside;
   // On the link plane this is a path in the store, where every process finds the same.
-  const auto real = posix::real_path(path);
+  auto real = posix::real_path(path);
   if (!real) return real;
   const auto root = mount_root(*real);
   if (!root) return beside;

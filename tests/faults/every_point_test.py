@@ -116,6 +116,31 @@ def append(d: Path) -> object:
     return (d / "file").read_bytes()
 
 
+def page_of(path: Path) -> Path:
+    """The sync page of an array one directory below the mount."""
+    return path.parent.parent / ".arrayfs/sync" / path.parent.name / path.name
+
+
+def mark_page(path: Path) -> None:
+    fd = os.open(page_of(path), os.O_RDWR)
+    os.pwrite(fd, b"marked", 4000)
+    os.close(fd)
+
+
+def overwrite_with_a_page(d: Path) -> object:
+    mark_page(d / "a.npy")
+    np.save(d / "aside.npy", NEW)
+    os.rename(d / "aside.npy", d / "a.npy")
+    return page_of(d / "a.npy").read_bytes()[4000:4006]
+
+
+def remove_with_a_page(d: Path) -> object:
+    mark_page(d / "a.npy")
+    os.unlink(d / "a.npy")
+    np.save(d / "a.npy", NEW)
+    return page_of(d / "a.npy").read_bytes()[4000:4006]
+
+
 OPERATIONS: dict[str, Callable[[Path], object]] = {
     "mkdir": lambda d: os.mkdir(d / "new"),
     "mkdir of what is there": lambda d: os.mkdir(d / "empty"),
@@ -147,14 +172,16 @@ OPERATIONS: dict[str, Callable[[Path], object]] = {
     "removexattr": lambda d: os.removexattr(d / "file", "user.there"),
     "removexattr of nothing": lambda d: os.removexattr(d / "file", "user.nothing"),
     "overwrite under a reader": overwrite_under_reader,
+    "rename over an array with a sync page": overwrite_with_a_page,
+    "remove an array with a sync page": remove_with_a_page,
     "np.save": lambda d: np.save(d / "new.npy", NEW),
     "list": lambda d: sorted(os.listdir(d)),
     "remove all": lambda d: shutil.rmtree(d / "empty"),
 }
 
 
-# On tmpfs the reader dies.
-BEYOND_TMPFS = ("overwrite under a reader",)
+# On tmpfs the reader dies, and there are no sync pages.
+BEYOND_TMPFS = ("overwrite under a reader", "rename over an array with a sync page", "remove an array with a sync page")
 
 
 class EveryPoint(unittest.TestCase):
