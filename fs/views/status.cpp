@@ -39,6 +39,9 @@ class Status final : public Report {
         "restarts: {}\n"
         "last_restart: {}\n"
         "upgrades: {}\n"
+        "log: {}\n"
+        "log_format: {}\n"
+        "log_level: {}\n"
         "state_version: {}\n",
         status.version, printable(status.mountpoint), printable(status.name), status.plane,
         status.plane_reason, printable(status.store_description), printable(status.store_path),
@@ -48,7 +51,7 @@ class Status final : public Report {
         status.open_files, status.nodes, human_duration(status.uptime_seconds), status.server_pid,
         status.supervisor_pid != 0 ? std::to_string(status.supervisor_pid) : "killed",
         status.restarts, status.last_restart.empty() ? "-" : status.last_restart, status.upgrades,
-        kStateVersion);
+        printable(status.log_destination), status.log_format, status.log_level, kStateVersion);
   }
 };
 
