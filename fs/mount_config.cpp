@@ -178,7 +178,7 @@ Result<MountConfig> config_from_json(std::string_view text) {
     json.at("foreground").get_to(config.foreground);
     config.log_file = string_of(json.at("log_file"));
     json.at("log_level").get_to(config.log_level);
-    config.log_format = json.value("log_format", config.log_format);  // of an older program
+    config.log_format = json.value("log_format", config.log_format);  // older ones say none
     return config;
   } catch (const nlohmann::json::exception& error) {
     return fail(EPROTO, std::string("configuration: ") + error.what());
