@@ -157,7 +157,8 @@ std::string to_json(const MountConfig& config) {
                             {"show_control", config.show_control},
                             {"foreground", config.foreground},
                             {"log_file", bytes_of(config.log_file)},
-                            {"log_level", config.log_level}};
+                            {"log_level", config.log_level},
+                            {"log_format", config.log_format}};
   return json.dump();
 }
 
@@ -177,6 +178,7 @@ Result<MountConfig> config_from_json(std::string_view text) {
     json.at("foreground").get_to(config.foreground);
     config.log_file = string_of(json.at("log_file"));
     json.at("log_level").get_to(config.log_level);
+    config.log_format = json.value("log_format", config.log_format);  // older ones say none
     return config;
   } catch (const nlohmann::json::exception& error) {
     return fail(EPROTO, std::string("configuration: ") + error.what());

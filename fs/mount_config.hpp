@@ -36,6 +36,7 @@ struct MountConfig {
   bool foreground = false;
   std::string log_file;  ///< empty: stderr in the foreground, otherwise syslog
   std::string log_level = "info";
+  std::string log_format = "text";  ///< or json
 };
 
 /// Bytes from `8G`, `512M`, `4096`, `1.5T`, `50%` (of the memory of this machine); powers of 1024.

@@ -25,11 +25,14 @@ struct MountStatus {
   std::uint64_t open_files = 0;
   std::int64_t uptime_seconds = 0;
   int server_pid = 0;
-  int supervisor_pid = 0;      ///< 0: it was killed
-  bool can_resend = false;     ///< the kernel asks a new server what the last one left unanswered
-  std::uint64_t restarts = 0;  ///< servers that were replaced
-  std::uint64_t upgrades = 0;  ///< programs that took over from an older one
-  std::string last_restart;    ///< why; empty while none was
+  int supervisor_pid = 0;       ///< 0: it was killed
+  bool can_resend = false;      ///< the kernel asks a new server what the last one left unanswered
+  std::uint64_t restarts = 0;   ///< servers that were replaced
+  std::uint64_t upgrades = 0;   ///< programs that took over from an older one
+  std::string last_restart;     ///< why; empty while none was
+  std::string log_destination;  ///< syslog, stderr, journal, or the path of a file
+  std::string log_format;       ///< text or json
+  std::string log_level;        ///< of kLogLevels
 };
 
 }  // namespace arrayfs

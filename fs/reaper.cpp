@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "log.hpp"
 #include "sync_pages.hpp"
 #include "text.hpp"
 
@@ -24,8 +24,18 @@ namespace {
 
 using shm::posix::Fd;
 
+std::string proc_path(int fd) {
+  return "/proc/self/fd/" + std::to_string(fd);
+}
 std::string proc_path(const Fd& fd) {
-  return "/proc/self/fd/" + std::to_string(fd.get());
+  return proc_path(fd.get());
+}
+
+// Where a file is for those who use the mount.
+std::string below_root(const Store& store, const std::string& path) {
+  std::error_code error;
+  const std::string root = std::filesystem::read_symlink(proc_path(store.root_fd()), error);
+  return path.starts_with(root + "/") ? path.substr(root.size() + 1) : path;
 }
 
 Lifetime lifetime_of(const Fd& path_fd, const std::string& prefix) {
@@ -67,7 +77,10 @@ void Reaper::run() {
   while (!stopping_) {
     reap();
     if (wait_for_event() < 0 && errno != EINTR) {
-      spdlog::error("lifetimes are no longer watched: {}", std::strerror(errno));
+      const int code = errno;
+      log_line(spdlog::level::err,
+               fmt::format("lifetimes are no longer watched: {}", std::strerror(code)),
+               {.code = code});
       return;
     }
     std::vector<Fd> arrived;
@@ -208,7 +221,8 @@ void Reaper::remove(const Watched& file, const std::string& reason) {
       unlinkat(parent.get(), name.c_str(), 0) != 0) {
     return;  // removed or renamed meanwhile
   }
-  spdlog::info("removed {}: {}", printable(name), reason);
+  log_line(spdlog::level::info, fmt::format("removed {}: {}", printable(name), reason),
+           {.path = below_root(store_, path)});
   const bool last_name = st.st_nlink == 1;
   const std::uint64_t page_ino = last_name ? remove_sync_page(store_, page) : 0;
   removed_({directory.st_ino, name, st.st_ino, last_name, page_ino});

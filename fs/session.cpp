@@ -1,7 +1,6 @@
 #include "session.hpp"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 
 #include "fault_point.hpp"
 #include "fuse_ops.hpp"
+#include "log.hpp"
 #include "mount_point.hpp"
 #include "processes.hpp"
 #include "version.hpp"
@@ -49,15 +49,16 @@ __attribute__((format(printf, 2, 0))) void log_of_fuse(fuse_log_level level, con
   spdlog::log(level <= FUSE_LOG_WARNING ? spdlog::level::debug : spdlog::level::trace, "{}", text);
 }
 
-// Waits for the signals that ask the daemon to stop, on a thread of its own.
-class StopSignals {
+// Waits for the signals that ask something of the server, on a thread of its own.
+class AwaitedSignals {
  public:
-  explicit StopSignals(std::function<void()> stop) : stop_(std::move(stop)) {
+  AwaitedSignals(std::function<void()> stop, std::function<void(int)> set_log_level)
+      : stop_(std::move(stop)), set_log_level_(std::move(set_log_level)) {
     thread_ = std::thread([this] { wait(); });
   }
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-  ~StopSignals() {
+  AwaitedSignals(const AwaitedSignals&) = delete;
+  AwaitedSignals& operator=(const AwaitedSignals&) = delete;
+  ~AwaitedSignals() {
     pthread_kill(thread_.native_handle(), kFinished);
     thread_.join();
   }
@@ -66,7 +67,7 @@ class StopSignals {
   static sigset_t block() {
     sigset_t signals;
     sigemptyset(&signals);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP, kFinished}) {
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, kFinished, kLogLevelSignal}) {
       sigaddset(&signals, signal);
     }
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -77,15 +78,22 @@ class StopSignals {
   static constexpr int kFinished = SIGUSR2;
 
   void wait() {
-    int signal = 0;
-    sigwait(&signals_, &signal);
-    if (signal != kFinished) {
-      spdlog::info("signal {}: unmounting", signal);
+    siginfo_t info{};
+    do {
+      sigwaitinfo(&signals_, &info);
+      if (info.si_signo == kLogLevelSignal && info.si_code == SI_QUEUE) {
+        set_log_level_(info.si_value.sival_int);
+      }
+    } while (info.si_signo == 0 || info.si_signo == kLogLevelSignal);
+    if (info.si_signo != kFinished) {
+      log_line(spdlog::level::info, fmt::format("signal {}: unmounting", info.si_signo),
+               {.pid = info.si_pid});
       stop_();
     }
   }
 
   std::function<void()> stop_;
+  std::function<void(int)> set_log_level_;
   sigset_t signals_ = block();
   std::thread thread_;
 };
@@ -219,15 +227,17 @@ Result<void> Session::attach(int device) {
 }
 
 Result<void> Session::serve(int device, const std::function<void()>& ready) {
-  StopSignals::block();
+  AwaitedSignals::block();
   return attach(device)
       .and_then([&] { return negotiate(); })
       .and_then([&] { return choose_plane(); })
       .and_then([&]() -> Result<void> {
         state_.supervision.serving = 1;
         if (takes_over_) {
-          spdlog::warn("server {} takes over {}: its predecessor {}", getpid(), config_.mountpoint,
-                       state_.supervision.last_reason);
+          log_line(spdlog::level::warn,
+                   fmt::format("server {} takes over {}: its predecessor {}", getpid(),
+                               config_.mountpoint, state_.supervision.last_reason),
+                   {.pid = getpid()});
         } else {
           spdlog::info("{} serves {} ({}), plane {}: {}", config_.mountpoint, store_.path(),
                        store_.description(), plane(), plane_reason_);
@@ -346,11 +356,17 @@ void Session::forget_attributes(NodeId node) {
 }
 
 Result<void> Session::loop() {
-  const StopSignals signals([this] {
-    // Who tells the kernel of names may wait for requests that are yet to be answered here.
-    notifier_->finish();
-    mailbox_->post([this] { fuse_session_exit(session_); });
-  });
+  const AwaitedSignals signals(
+      [this] {
+        // Who tells the kernel of names may wait for requests that are yet to be answered here.
+        notifier_->finish();
+        mailbox_->post([this] { fuse_session_exit(session_); });
+      },
+      [this](int level) {
+        if (keep_log_level(state_, level)) {
+          obey_log_level(config_, state_);
+        }
+      });
   if (takes_over_) {
     if (auto taken = take_over(); !taken) {
       return taken;
@@ -442,6 +458,9 @@ MountStatus Session::status() {
   status.can_resend = state_.can_resend != 0;
   status.upgrades = state_.supervision.upgrades;
   status.last_restart = state_.supervision.last_reason;
+  status.log_destination = log_destination(config_);
+  status.log_format = config_.log_format;
+  status.log_level = log_level(config_, state_);
   return status;
 }
 

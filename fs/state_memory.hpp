@@ -147,12 +147,13 @@ struct Suspect {
 struct Supervision {
   pid_t supervisor_pid;
   pid_t server_pid;
-  std::uint64_t restarts;  ///< servers that were replaced
-  std::uint64_t upgrades;  ///< supervisors that were replaced by a newer program
-  std::uint32_t crashes;   ///< one after the other, each soon after its start
-  std::uint32_t failed;    ///< 1: the last server crashed or hung; 0: somebody ended it
-  std::uint32_t serving;   ///< set by the server once the mount can be used
-  char last_reason[96];    ///< why the last server was replaced; empty while none was
+  std::uint64_t restarts;   ///< servers that were replaced
+  std::uint64_t upgrades;   ///< supervisors that were replaced by a newer program
+  std::uint32_t crashes;    ///< one after the other, each soon after its start
+  std::uint32_t failed;     ///< 1: the last server crashed or hung; 0: somebody ended it
+  std::uint32_t serving;    ///< set by the server once the mount can be used
+  char last_reason[96];     ///< why the last server was replaced; empty while none was
+  std::uint32_t log_level;  ///< 0: that of `config`; otherwise it was changed, see log.hpp
 };
 
 inline constexpr std::uint32_t kMaxFds = 1U << 20;

@@ -1,12 +1,12 @@
 // How a server goes on where its predecessor died.
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "backlog.hpp"
+#include "log.hpp"
 #include "session.hpp"
 #include "suspects.hpp"
 
@@ -47,8 +47,10 @@ void Session::process_again(std::span<std::byte> request, const std::function<vo
     process(request, done);
     return;
   }
-  spdlog::error("{}: request {} is refused: servers crash or hang over it", config_.mountpoint,
-                header.unique & ~kResentBit);
+  log_line(spdlog::level::err,
+           fmt::format("{}: request {} is refused: servers crash or hang over it",
+                       config_.mountpoint, header.unique & ~kResentBit),
+           {.code = EIO});
   if (header.answered) {
     protocol_.refuse(header.unique, EIO);
   }

@@ -19,6 +19,7 @@
 
 #include "journal.hpp"
 #include "kept_fds.hpp"
+#include "log.hpp"
 
 namespace arrayfs {
 namespace {
@@ -35,7 +36,8 @@ constexpr std::int64_t kVanishMs = 500;
 sigset_t awaited_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, Supervisor::kUpgradeSignal}) {
+  for (const int signal :
+       {SIGCHLD, SIGTERM, SIGINT, SIGHUP, Supervisor::kUpgradeSignal, kLogLevelSignal}) {
     sigaddset(&signals, signal);
   }
   return signals;
@@ -135,6 +137,7 @@ void Supervisor::upgrade(pid_t asker, const std::function<int()>& serve) {
   char link[32];
   char program[PATH_MAX];
   char memory[16];
+  char own_program[16];
   snprintf(link, sizeof link, "/proc/%d/exe", asker);
   snprintf(memory, sizeof memory, "%d", state_.memory_fd);
   const ssize_t size = readlink(link, program, sizeof program - 1);
@@ -148,14 +151,26 @@ void Supervisor::upgrade(pid_t asker, const std::function<int()>& serve) {
   snprintf(self.last_reason, sizeof self.last_reason, "upgraded");
   manager_.keep(state_, false);
   KeptFds::pass_through_exec(state_, true);
+  // This program, also when its file is replaced: for a new one that cannot take over.
+  const int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  fcntl(own, F_SETFD, 0);
+  snprintf(own_program, sizeof own_program, "%d", own);
   char name[] = "arrayfs";
   char command[] = "resume";
-  char* const arguments[] = {name, command, memory, nullptr};
+  char* const arguments[] = {name, command, memory, own >= 0 ? own_program : nullptr, nullptr};
   execv(program, arguments);
+  close(own);
   KeptFds::pass_through_exec(state_, false);
   manager_.keep(state_, true);
   --self.upgrades;
   replace(serve, "the new program could not be started", false);
+}
+
+void Supervisor::pass_on_log_level(const siginfo_t& info) {
+  // From kill(1) the signal has no value.
+  if (info.si_code == SI_QUEUE && keep_log_level(state_, info.si_value.sival_int)) {
+    sigqueue(state_.supervision.server_pid, kLogLevelSignal, info.si_value);
+  }
 }
 
 void Supervisor::begin_to_stop(const std::function<void()>& unmount) {
@@ -189,6 +204,8 @@ Supervisor::End Supervisor::run(const std::function<int()>& serve,
       begin_to_stop(unmount);
     } else if (signal == kUpgradeSignal && unmounter_ == 0 && state_.can_resend != 0) {
       upgrade(info.si_pid, serve);
+    } else if (signal == kLogLevelSignal) {
+      pass_on_log_level(info);
     }
     const bool stop = unmounted();
     if (stop) {

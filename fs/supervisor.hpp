@@ -6,6 +6,7 @@
 // One object, in a process of one thread.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <functional>
@@ -44,6 +45,7 @@ class Supervisor {
   [[nodiscard]] bool is_connected() const;
   void replace(const std::function<int()>& serve, const char* reason, bool failed);
   void upgrade(pid_t asker, const std::function<int()>& serve);
+  void pass_on_log_level(const siginfo_t& info);
   void kill_server();
   void begin_to_stop(const std::function<void()>& unmount);
   [[nodiscard]] bool unmounted() const;

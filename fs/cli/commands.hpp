@@ -18,6 +18,7 @@ void add_upgrade_command(CLI::App& app, Action& action);
 void add_umount_command(CLI::App& app, Action& action);
 void add_create_command(CLI::App& app, Action& action);
 void add_lock_command(CLI::App& app, Action& action);
+void add_log_command(CLI::App& app, Action& action);
 void add_ls_command(CLI::App& app, Action& action);
 void add_info_command(CLI::App& app, Action& action);
 void add_show_command(CLI::App& app, Action& action);

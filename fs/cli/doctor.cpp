@@ -1,8 +1,12 @@
 // `arrayfs doctor`: what this machine offers to each data plane, and what to do about the rest.
+#include <cap-ng.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +19,7 @@
 
 #include "../text.hpp"
 #include "commands.hpp"
+#include "memory_limit.hpp"
 #include "mounted_path.hpp"
 #include "version.hpp"
 
@@ -60,19 +65,27 @@ std::uint64_t memory_bytes(const std::string& text, std::string_view key) {
 }
 
 Finding check_fuse() {
+  const dev_t fuse_device = makedev(10, 229);
   const auto fd = shm::posix::open_at(AT_FDCWD, "/dev/fuse", O_RDWR);
-  if (fd) {
-    return {"/dev/fuse", State::kOk, "can be opened", ""};
+  if (!fd) {
+    const bool there = fd.error().code != ENOENT;
+    return {"/dev/fuse", State::kMissing, shm::to_string(fd.error()),
+            there ? "chmod 666 /dev/fuse, or run as root"
+                  : "modprobe fuse; in a container: --device /dev/fuse"};
   }
-  const bool there = fd.error().code != ENOENT;
-  return {"/dev/fuse", State::kMissing, shm::to_string(fd.error()),
-          there ? "chmod 666 /dev/fuse, or run as root"
-                : "modprobe fuse; in a container: --device /dev/fuse"};
+  const auto st = shm::posix::stat_fd(fd->get());
+  return st && st->st_rdev == fuse_device
+             ? Finding{"/dev/fuse", State::kOk, "can be opened", ""}
+             : Finding{"/dev/fuse", State::kMissing, "is another file",
+                       "rm /dev/fuse; mknod -m 666 /dev/fuse c 10 229"};
 }
 
 Finding check_helper() {
   if (geteuid() == 0) {
-    return {"mounting", State::kOk, "root mounts by itself", ""};
+    return capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN) != 0
+               ? Finding{"mounting", State::kOk, "root mounts by itself", ""}
+               : Finding{"mounting", State::kMissing, "root without CAP_SYS_ADMIN",
+                         "in a container: --cap-add SYS_ADMIN"};
   }
   const bool there =
       access("/usr/bin/fusermount3", X_OK) == 0 || access("/bin/fusermount3", X_OK) == 0;
@@ -80,26 +93,40 @@ Finding check_helper() {
                : Finding{"mounting", State::kMissing, "no fusermount3", "apt-get install fuse3"};
 }
 
-Finding check_passthrough() {
-  utsname names{};
-  uname(&names);
+bool is_recent(std::string_view release) {
   int major = 0;
   int minor = 0;
-  const std::string_view release(names.release);
   const char* end = release.data() + release.size();
   const auto dot = std::from_chars(release.data(), end, major).ptr;
   if (dot < end) {
     std::from_chars(dot + 1, end, minor);
   }
-  const bool recent = major > 6 || (major == 6 && minor >= 9);
+  return major > 6 || (major == 6 && minor >= 9);
+}
+
+// Over the whole machine: root of a user name space of its own has it over that alone.
+bool has_sys_admin() {
+  constexpr ino_t kInitialUserNamespace = 0xEFFFFFFD;  // PROC_USER_INIT_INO of the kernel
+  struct stat space {};
+  return stat("/proc/self/ns/user", &space) == 0 && space.st_ino == kInitialUserNamespace &&
+         capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN) != 0;
+}
+
+Finding check_passthrough() {
+  utsname names{};
+  uname(&names);
+  const bool recent = is_recent(names.release);
+  const bool allowed = has_sys_admin();
   const std::string found =
-      fmt::format("Linux {}, {}", release, geteuid() == 0 ? "root" : "not root");
-  if (recent && geteuid() == 0) {
+      fmt::format("Linux {}, {} CAP_SYS_ADMIN", names.release, allowed ? "with" : "without");
+  if (recent && allowed) {
     return {"plane passthrough", State::kOk, found, ""};
   }
-  return {"plane passthrough", State::kWarning, found,
-          recent ? "mount as root for it; until then plane cached serves"
-                 : "needs Linux 6.9; until then plane cached serves"};
+  const std::string advice = !recent          ? "needs Linux 6.9"
+                             : geteuid() != 0 ? "mount as root for it"
+                                              : "in a container: --cap-add SYS_ADMIN, without a "
+                                                "user name space of its own";
+  return {"plane passthrough", State::kWarning, found, advice + "; until then plane cached serves"};
 }
 
 Finding check_huge_pages() {
@@ -118,13 +145,20 @@ std::vector<Finding> check_memory() {
   const std::string text = read_word("/proc/meminfo");
   const std::uint64_t available = memory_bytes(text, "MemAvailable");
   const std::uint64_t swap = memory_bytes(text, "SwapTotal");
+  const auto limit = memory_limit_of("self");
   std::vector<Finding> findings;
-  findings.push_back({"memory", State::kOk, human_bytes(available) + " available", ""});
+  findings.push_back(
+      limit && *limit < available
+          ? Finding{"memory", State::kWarning,
+                    fmt::format("this control group may use {}", human_bytes(*limit)),
+                    "raise its limit (systemd: MemoryMax=, containers: --memory), or keep --size "
+                    "below it"}
+          : Finding{"memory", State::kOk, human_bytes(available) + " available", ""});
   findings.push_back(swap != 0
                          ? Finding{"swap", State::kOk, human_bytes(swap), ""}
                          : Finding{"swap", State::kWarning, "none",
                                    "arrays that do not fit memory have nowhere to go; add swap "
-                                   "or keep --size below what is available"});
+                                   "(swapfile.sh) or keep --size below what is available"});
   return findings;
 }
 
@@ -132,40 +166,76 @@ Finding check_files() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   constexpr rlim_t kEnough = 4096;
-  const std::string found = fmt::format("{} open files at most", limit.rlim_max);
-  return limit.rlim_max >= kEnough
+  const bool raised = capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_RESOURCE) != 0;
+  const std::string found = fmt::format("{} open files at most{}", limit.rlim_max,
+                                        raised ? ", which root's daemon raises" : "");
+  return raised || limit.rlim_max >= kEnough
              ? Finding{"limits", State::kOk, found, ""}
              : Finding{"limits", State::kWarning, found, "ulimit -Hn 65536 before the mount"};
 }
 
 Finding check_others() {
-  const bool needed = geteuid() != 0;
-  const bool allowed = read_word("/etc/fuse.conf").find("\nuser_allow_other") != std::string::npos;
-  return !needed || allowed
-             ? Finding{"other users", State::kOk, needed ? "may use a mount" : "root decides", ""}
-             : Finding{"other users", State::kWarning, "see only mounts of their own",
-                       "write user_allow_other to /etc/fuse.conf"};
+  return geteuid() == 0 ? Finding{"other users", State::kOk, "root's mounts are for all users", ""}
+                        : Finding{"other users", State::kWarning,
+                                  "a mount of an ordinary user is for that user alone",
+                                  "let root mount it: arrayfs mount DIR --owner USER"};
+}
+
+// What is wrong with a mount that answers; no advice when nothing is.
+Finding check_mount(const std::string& what, std::map<std::string, std::string>& status) {
+  const auto warn = [&](const std::string& found, const std::string& advice) {
+    return Finding{what, State::kWarning, found, advice};
+  };
+  if (status["version"] != kVersion) {
+    return warn(fmt::format("served by version {}, this is {}", status["version"], kVersion),
+                "arrayfs upgrade DIR; where it refuses, unmount and mount again: the arrays stay");
+  }
+  const std::uint64_t capacity = std::stoull(status["capacity_bytes"]);
+  const std::uint64_t free = std::stoull(status["free_bytes"]);
+  if (status["supervisor_pid"] == "killed") {
+    return warn("its supervisor was killed, nobody would replace the server",
+                "unmount and mount again: the arrays stay");
+  }
+  if (free < capacity / 100) {
+    return warn(fmt::format("full: {} of {} are free", human_bytes(free), human_bytes(capacity)),
+                "remove arrays, give them a --ttl, or unmount and mount with a larger --size");
+  }
+  if (const auto limit = memory_limit_of(status["server_pid"]); limit && *limit < capacity) {
+    return warn(fmt::format("may hold {}, its control group may use {}", human_bytes(capacity),
+                            human_bytes(*limit)),
+                "raise the limit (systemd: MemoryMax=, containers: --memory), or mount with a "
+                "smaller --size; else the kernel ends processes when it is reached");
+  }
+  return {what, State::kOk,
+          fmt::format("plane {}, version {}, {} free", status["plane"], status["version"],
+                      human_bytes(free)),
+          ""};
+}
+
+// Asked in another process, which the alarm ends: a server that hangs answers nobody.
+bool answers(const std::string& mountpoint) {
+  constexpr unsigned kTimeoutSeconds = 5;
+  const pid_t asking = fork();
+  if (asking == 0) {
+    alarm(kTimeoutSeconds);
+    static_cast<void>(status_of(mountpoint));
+    _exit(0);
+  }
+  int ended = 0;
+  return asking < 0 || waitpid(asking, &ended, 0) != asking || !WIFSIGNALED(ended);
 }
 
 std::vector<Finding> check_mounts() {
   std::vector<Finding> findings;
   for (const MountEntry& mount : arrayfs_mounts()) {
-    const auto status = read_status(mount.mountpoint);
-    if (!status) {
-      findings.push_back({"mount " + mount.mountpoint, State::kMissing,
-                          shm::to_string(status.error()), "arrayfs umount " + mount.mountpoint});
-      continue;
-    }
-    std::string version;
-    std::string plane;
-    for (const auto& [key, value] : *status) {
-      version = key == "version" ? value : version;
-      plane = key == "plane" ? value : plane;
-    }
-    const bool same = version == kVersion;
-    findings.push_back({"mount " + mount.mountpoint, same ? State::kOk : State::kWarning,
-                        fmt::format("plane {}, version {}", plane, version),
-                        same ? "" : std::string("this is version ") + kVersion + "; mount again"});
+    const std::string what = "mount " + mount.mountpoint;
+    auto status = answers(mount.mountpoint) ? status_of(mount.mountpoint)
+                                            : shm::fail(ETIMEDOUT, "its server does not answer");
+    findings.push_back(
+        status ? check_mount(what, *status)
+               : Finding{what, State::kMissing, shm::to_string(status.error()),
+                         fmt::format("arrayfs umount {}, then mount it again: the arrays stay",
+                                     printable(mount.mountpoint))});
   }
   return findings;
 }

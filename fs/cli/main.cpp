@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
     arrayfs::add_upgrade_command(app, action);
     arrayfs::add_create_command(app, action);
     arrayfs::add_lock_command(app, action);
+    arrayfs::add_log_command(app, action);
     arrayfs::add_ls_command(app, action);
     arrayfs::add_info_command(app, action);
     arrayfs::add_show_command(app, action);

@@ -1,23 +1,24 @@
 // `arrayfs mount`: checks, becomes a daemon, and returns when the mount can be used. The daemon is
 // a supervisor and, one after the other, the servers that it starts.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/sinks/syslog_sink.h>
-#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 
+#include "../fault_point.hpp"
+#include "../log.hpp"
 #include "../mount_point.hpp"
 #include "../privileges.hpp"
 #include "../session.hpp"
@@ -40,26 +41,6 @@ Examples:
   arrayfs mount /mnt/arrays --store /data  arrays in the files of /data
   arrayfs mount --config /etc/arrayfs/arrays.conf
 A store that an earlier mount of the same name left is taken over with all its arrays.)";
-
-Result<void> set_up_log(const MountConfig& config) {
-  std::shared_ptr<spdlog::logger> logger;
-  if (!config.log_file.empty()) {
-    const Fd writable(
-        open(config.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-    if (!writable.valid()) {
-      return fail(errno, "--log-file " + config.log_file);
-    }
-    logger = spdlog::basic_logger_mt("arrayfs", config.log_file);
-    logger->flush_on(spdlog::level::info);
-  } else if (config.foreground) {
-    logger = spdlog::stderr_color_mt("arrayfs");
-  } else {
-    logger = spdlog::syslog_logger_mt("arrayfs", "arrayfs", LOG_PID, LOG_DAEMON);
-  }
-  logger->set_level(spdlog::level::from_str(config.log_level));
-  spdlog::set_default_logger(std::move(logger));
-  return {};
-}
 
 constexpr std::uint32_t kMaxInodes = 1U << 24;
 
@@ -126,7 +107,7 @@ using Tell = std::function<void(const std::optional<shm::Error>&)>;
 
 // Runs in each server process.
 int serve_once(Mounted& mounted, const Tell& tell) {
-  auto served = set_up_log(mounted.config);
+  auto served = open_log(mounted.config, mounted.memory.state());
   if (served) {
     Session session(mounted.config, mounted.store, mounted.memory);
     served = session.serve(mounted.device.get(), [&] {
@@ -137,7 +118,7 @@ int serve_once(Mounted& mounted, const Tell& tell) {
   if (!served && mounted.memory.state().supervision.serving == 0) {
     tell(served.error());
   } else if (!served) {
-    spdlog::error("{}", shm::to_string(served.error()));
+    log_line(spdlog::level::err, shm::to_string(served.error()), {.code = served.error().code});
   }
   spdlog::shutdown();
   return served ? 0 : 1;
@@ -259,13 +240,21 @@ Result<void> run_in_foreground(const MountConfig& config) {
   std::exit(supervise(*mounted, report) ? 0 : 1);
 }
 
-// The program that takes over from an older one, in its process and with its descriptors.
-Result<void> resume(int memory_fd) {
+// What a program is handed that takes over from another one, in its process and with its
+// descriptors.
+struct Handover {
+  int memory_fd = -1;
+  int program_fd = -1;  // of the other program; -1: there is no way back
+  std::string failure;  // why another program, which this one made way for, could not take over
+};
+
+// The mount as another program left it. Changes neither the state nor the store.
+Result<Mounted> adopt_mount(int memory_fd) {
   auto memory = StateMemory::adopt(Fd(memory_fd));
   if (!memory) {
     return tl::unexpected(memory.error());
   }
-  State& state = memory->state();
+  const State& state = memory->state();
   KeptFds::pass_through_exec(state, false);
   auto config = config_from_json(std::string_view(state.config, state.config_bytes));
   if (!config) {
@@ -275,11 +264,84 @@ Result<void> resume(int memory_fd) {
   if (!store) {
     return tl::unexpected(store.error());
   }
-  auto manager = config->foreground ? ServiceManager::connect(state)
-                                    : Result<ServiceManager>(ServiceManager());
-  Mounted mounted{std::move(*config), std::move(*store), std::move(*memory), Fd(state.device_fd),
-                  manager ? std::move(*manager) : ServiceManager()};
-  std::exit(supervise(mounted, [](const std::optional<shm::Error>&) {}) ? 0 : 1);
+  fault_point("resume: adopted");
+  Fd device(state.device_fd);
+  return Mounted{std::move(*config), std::move(*store), std::move(*memory), std::move(device), {}};
+}
+
+// Tries in another process whether this program can adopt the mount: so neither a crash nor what is
+// closed after an error does harm. Returns why it cannot, or nothing.
+std::string try_to_adopt(int memory_fd) {
+  constexpr int kTimeoutMs = 10'000;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    return std::string("pipe: ") + std::strerror(errno);
+  }
+  Fd reading(ends[0]);
+  Fd writing(ends[1]);
+  const pid_t trial = fork();
+  if (trial == 0) {
+    const auto mounted = adopt_mount(memory_fd);
+    const std::string why = mounted ? "" : shm::to_string(mounted.error());
+    static_cast<void>(!write(writing.get(), why.data(), why.size()));
+    _exit(mounted ? 0 : 1);
+  }
+  writing.reset();
+  std::string why(PIPE_BUF, '\0');
+  pollfd said{reading.get(), POLLIN, 0};
+  const bool in_time = trial > 0 && poll(&said, 1, kTimeoutMs) == 1;
+  const ssize_t size = in_time ? read(reading.get(), why.data(), why.size()) : 0;
+  why.resize(static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  int status = 1;
+  if (!in_time && trial > 0) {
+    kill(trial, SIGKILL);
+  }
+  waitpid(trial, &status, 0);
+  if (WIFSIGNALED(status)) {
+    return in_time ? fmt::format("ended by signal {}", WTERMSIG(status)) : "it hung";
+  }
+  return status != 0 && why.empty() ? "it could not be tried" : why;
+}
+
+// Lets the other program go on; returns only if even that is impossible.
+void give_back(const Handover& handover, const std::string& why) {
+  const std::string memory = std::to_string(handover.memory_fd);
+  const std::string failure = "--failure=" + why;
+  const char* const arguments[] = {"arrayfs", "resume", memory.c_str(), failure.c_str(), nullptr};
+  fcntl(handover.program_fd, F_SETFD, FD_CLOEXEC);
+  fexecve(handover.program_fd, const_cast<char* const*>(arguments), environ);
+}
+
+// As if the server alone had been replaced: no program was.
+void note_failure(Supervision& supervision, const std::string& failure) {
+  --supervision.upgrades;
+  ++supervision.restarts;
+  snprintf(supervision.last_reason, sizeof supervision.last_reason,
+           "the new program could not take over: %s", failure.c_str());
+}
+
+Result<void> resume(const Handover& handover) {
+  prctl(PR_SET_NAME, "arrayfs");  // fexecve(2) leaves the number of a descriptor
+  if (handover.program_fd >= 0) {
+    if (const std::string why = try_to_adopt(handover.memory_fd); !why.empty()) {
+      give_back(handover, why);
+      return fail(errno, "the program before this one, which cannot take over, " + why);
+    }
+  }
+  auto mounted = adopt_mount(handover.memory_fd);
+  if (!mounted) {
+    return tl::unexpected(mounted.error());
+  }
+  State& state = mounted->memory.state();
+  if (!handover.failure.empty()) {
+    note_failure(state.supervision, handover.failure);
+  }
+  if (mounted->config.foreground) {
+    if (auto manager = ServiceManager::connect(state)) {
+      mounted->manager = std::move(*manager);
+    }
+  }
+  std::exit(supervise(*mounted, [](const std::optional<shm::Error>&) {}) ? 0 : 1);
 }
 
 Result<void> mount_command(CLI::App& command, MountArguments& arguments) {
@@ -300,10 +362,12 @@ Result<void> mount_command(CLI::App& command, MountArguments& arguments) {
 }  // namespace
 
 void add_resume_command(CLI::App& app, Action& action) {
-  auto memory_fd = std::make_shared<int>(-1);
+  auto handover = std::make_shared<Handover>();
   CLI::App* command = app.add_subcommand("resume", "")->group("");  // for `arrayfs upgrade` alone
-  command->add_option("MEMORY", *memory_fd)->required();
-  command->callback([memory_fd, &action] { action = [memory_fd] { return resume(*memory_fd); }; });
+  command->add_option("MEMORY", handover->memory_fd)->required();
+  command->add_option("PROGRAM", handover->program_fd);
+  command->add_option("--failure", handover->failure);
+  command->callback([handover, &action] { action = [handover] { return resume(*handover); }; });
 }
 
 void add_mount_command(CLI::App& app, Action& action) {

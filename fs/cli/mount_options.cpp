@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <map>
 
+#include "../log.hpp"
 #include "config_file.hpp"
 
 namespace arrayfs {
@@ -77,8 +78,14 @@ void add_mount_options(CLI::App& command, MountArguments& arguments) {
   command.add_flag("--foreground", config.foreground, "Stay in the foreground, log to stderr");
   command.add_option("--log-file", config.log_file,
                      "Log to this file (default: syslog, or stderr in the foreground)");
-  command.add_option("--log-level", config.log_level, "trace, debug, info, warning, error")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+  command
+      .add_option("--log-level", config.log_level,
+                  "trace, debug, info (default), warning, error, off; arrayfs log changes it later")
+      ->check(CLI::IsMember(std::vector<std::string>(kLogLevels.begin(), kLogLevels.end())));
+  command
+      .add_option("--log-format", config.log_format,
+                  "Lines of the log: text (default), or json: one object a line")
+      ->check(CLI::IsMember({"text", "json"}));
 }
 
 Result<void> complete(CLI::App& command, MountArguments& arguments) {

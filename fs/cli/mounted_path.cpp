@@ -85,4 +85,10 @@ shm::Result<std::vector<std::pair<std::string, std::string>>> read_status(
   return lines;
 }
 
+shm::Result<std::map<std::string, std::string>> status_of(const std::string& mountpoint) {
+  return read_status(mountpoint).map([](const auto& lines) {
+    return std::map<std::string, std::string>(lines.begin(), lines.end());
+  });
+}
+
 }  // namespace arrayfs

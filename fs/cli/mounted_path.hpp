@@ -1,6 +1,7 @@
 // A path as the commands see it: which mount it lies in, and where its views are.
 #pragma once
 
+#include <map>
 #include <shm/error.hpp>
 #include <string>
 #include <utility>
@@ -28,6 +29,9 @@ struct MountedPath {
 
 /// The `key: value` lines of a mount's status. Errors: those of reading it.
 [[nodiscard]] shm::Result<std::vector<std::pair<std::string, std::string>>> read_status(
+    const std::string& mountpoint);
+/// The same, by key.
+[[nodiscard]] shm::Result<std::map<std::string, std::string>> status_of(
     const std::string& mountpoint);
 
 }  // namespace arrayfs

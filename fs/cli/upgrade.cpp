@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <iostream>
-#include <map>
 #include <thread>
 
 #include "../state_memory.hpp"
@@ -27,14 +26,6 @@ Examples:
 Programs that use the mount notice nothing; open files and mappings go on.)";
 
 constexpr std::int64_t kTimeoutMs = 30'000;
-
-using Status = std::map<std::string, std::string>;
-
-Result<Status> status_of(const std::string& mountpoint) {
-  return read_status(mountpoint).map([](const auto& lines) {
-    return Status(lines.begin(), lines.end());
-  });
-}
 
 Result<void> upgrade(const std::string& dir) {
   const auto found = find_mount(dir);

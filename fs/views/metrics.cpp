@@ -1,16 +1,24 @@
 // `metrics`: the mount in the text format of Prometheus (exposition format 0.0.4).
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "formats.hpp"
 #include "mount_counts.hpp"
 
 namespace arrayfs {
 namespace {
 
+// With U+FFFD for what is no UTF-8: one such byte, and Prometheus reads nothing of it all.
+std::string as_utf8(const std::string& text) {
+  using nlohmann::json;
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
 // The value of a label, between quotes.
-std::string escaped(std::string_view text) {
+std::string escaped(const std::string& text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : as_utf8(text)) {
     if (c == '\\' || c == '"') {
       out += '\\';
     }
@@ -25,11 +33,18 @@ class Metrics final : public Report {
   [[nodiscard]] std::string text(const MountStatus& status) const override {
     const MountCounts counts = count_mount(status.store_root_fd);
     std::string text;
+    const auto add = [&](std::string_view type, std::string_view name, std::string_view help,
+                         auto value, std::string_view labels) {
+      fmt::format_to(std::back_inserter(text),
+                     "# HELP arrayfs_{0} {1}\n# TYPE arrayfs_{0} {2}\narrayfs_{0}{3} {4}\n", name,
+                     help, type, labels, value);
+    };
     const auto gauge = [&](std::string_view name, std::string_view help, auto value,
                            std::string_view labels = "") {
-      fmt::format_to(std::back_inserter(text),
-                     "# HELP arrayfs_{0} {1}\n# TYPE arrayfs_{0} gauge\narrayfs_{0}{2} {3}\n", name,
-                     help, labels, value);
+      add("gauge", name, help, value, labels);
+    };
+    const auto counter = [&](std::string_view name, std::string_view help, auto value) {
+      add("counter", name, help, value, "");
     };
     gauge("info", "The mount, in labels.", 1,
           fmt::format("{{version=\"{}\",name=\"{}\",mountpoint=\"{}\",plane=\"{}\"}}",
@@ -50,6 +65,8 @@ class Metrics final : public Report {
     gauge("kernel_nodes", "Files that the kernel holds on to.", status.nodes);
     gauge("sparse", "1 when holes are not filled.", status.sparse ? 1 : 0);
     gauge("uptime_seconds", "Seconds since the mount was made.", status.uptime_seconds);
+    counter("server_restarts_total", "Servers that were replaced.", status.restarts);
+    counter("upgrades_total", "Programs that took over from another.", status.upgrades);
     return text;
   }
 };

@@ -40,6 +40,9 @@ class Status final : public Report {
         "restarts: {}\n"
         "last_restart: {}\n"
         "upgrades: {}\n"
+        "log: {}\n"
+        "log_format: {}\n"
+        "log_level: {}\n"
         "state_version: {}\n",
         status.version, printable(status.mountpoint), printable(status.name), status.plane,
         status.plane_reason, printable(status.store_description), printable(status.store_path),
@@ -50,7 +53,7 @@ class Status final : public Report {
         status.supervisor_pid != 0 ? std::to_string(status.supervisor_pid) : "killed",
         status.can_resend ? "yes" : "no (Linux 6.9 or later has it)",
         status.restarts, status.last_restart.empty() ? "-" : status.last_restart, status.upgrades,
-        kStateVersion);
+        printable(status.log_destination), status.log_format, status.log_level, kStateVersion);
   }
 };
 

@@ -96,7 +96,7 @@ class MountHelper(unittest.TestCase):
 
     def test_every_option(self):
         log = self.directory / "log"
-        self.must_mount(f"{self.options},mode=0750,sparse,show_control,log_file={log},log_level=debug")
+        self.must_mount(f"{self.options},mode=0750,sparse,show_control,log_file={log},log_level=debug,log_format=json")
         self.assertEqual(stat.S_IMODE(self.point.stat().st_mode), 0o750)
         self.assertIn(".arrayfs", os.listdir(self.point))
         self.assertIn("off", self.status()["reservation"])

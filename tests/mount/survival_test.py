@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
+import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,39 @@ class Survival(unittest.TestCase):
             self.assertEqual(np.load(self.path)[0], 1)
         refused = run(BINARY, "upgrade", "/")
         self.assertEqual((refused.returncode, len(refused.stderr.splitlines())), (1, 1))
+
+    def test_a_new_program_that_cannot_take_over(self):
+        """The old one goes on, and can be upgraded again."""
+        switch = Path(self.enterContext(tempfile.TemporaryDirectory())) / "fault"
+        raw = self.mount.path / "raw"
+        self.mount.umount()
+        with unittest.mock.patch.dict(os.environ, ARRAYFS_FAULT_FILE=str(switch)):
+            self.mount.mount()
+        before = self.mount.status()
+        for fault, why in (("resume: adopted", "ended by signal 9"), ("!resume: adopted", "ended by signal 6")):
+            switch.write_bytes(fault.encode().ljust(65536, b"\0"))
+            with self.subTest(why), Peer(self.path) as peer, raw.open("wb+", buffering=0) as file:
+                restarts = int(self.mount.status()["restarts"])
+                done = run(os.environ["ARRAYFS_FAULTY"], "upgrade", str(self.mount.path))
+                self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1), done.stderr)
+                self.assertIn(f"the new program could not take over: {why}", done.stderr)
+                file.write(b"x")
+                peer.do("a[0] = 1")
+                self.assertEqual(np.load(self.path)[0], 1)
+            status = self.mount.status()
+            self.assertIn(why, status["last_restart"])
+            self.assertEqual((status["upgrades"], status["supervisor_pid"], int(status["restarts"])),
+                             ("0", before["supervisor_pid"], restarts + 1))
+            for pid in (status["supervisor_pid"], status["server_pid"]):
+                self.assertEqual(os.readlink(f"/proc/{pid}/exe"), os.path.realpath(BINARY))
+                self.assertEqual(Path(f"/proc/{pid}/comm").read_text(), "arrayfs\n")
+        os.kill(int(self.mount.status()["server_pid"]), signal.SIGKILL)
+        self.assertEqual(np.load(self.path)[0], 1)
+        switch.write_bytes(bytes(65536))
+        self.assertEqual(run(os.environ["ARRAYFS_FAULTY"], "upgrade", str(self.mount.path)).returncode, 0)
+        status = self.mount.status()
+        self.assertEqual((status["upgrades"], status["last_restart"]), ("1", "upgraded"))
+        self.assertNotEqual(os.readlink(f"/proc/{status['server_pid']}/exe"), os.path.realpath(BINARY))
 
     def test_killed_daemon_then_umount(self):
         self.mount.kill()

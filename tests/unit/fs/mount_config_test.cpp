@@ -66,6 +66,25 @@ TEST(ParseOwner, RefusesWhoIsNotKnown) {
   }
 }
 
+TEST(ConfigAsJson, KeepsHowToLog) {
+  MountConfig config;
+  config.mountpoint = "/mnt/\xff";
+  config.log_level = "off";
+  config.log_format = "json";
+  const MountConfig again = must(config_from_json(to_json(config)));
+  EXPECT_EQ(again.mountpoint, config.mountpoint);
+  EXPECT_EQ(again.log_level, "off");
+  EXPECT_EQ(again.log_format, "json");
+}
+
+TEST(ConfigAsJson, OfAProgramThatKnewNoFormats) {
+  std::string json = to_json(MountConfig{});
+  const std::string format = R"("log_format":"text",)";
+  ASSERT_NE(json.find(format), std::string::npos) << json;
+  json.erase(json.find(format), format.size());
+  EXPECT_EQ(must(config_from_json(json)).log_format, "text");
+}
+
 TEST(EscapePath, AsSystemdEscapes) {
   EXPECT_EQ(escape_path("/mnt/arrays"), "mnt-arrays");
   EXPECT_EQ(escape_path("/mnt/my arrays"), "mnt-my\\x20arrays");
