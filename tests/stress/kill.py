@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
 
-from support.mount import BINARY, Mount, run, wait_until  # noqa: E402
+from support.mount import BINARY, LIMIT_S, Mount, run, wait_until  # noqa: E402
 
 ENTRIES = 1000
 PAUSE_S = (0.02, 0.12)  # between two deaths
@@ -266,7 +266,7 @@ def main() -> int:
     chance = random.Random(arguments.seed)
     signals = ("KILL", "SEGV", "ABRT", "STOP") if arguments.signal == "MIXED" else (arguments.signal,)
 
-    with Mount(arguments.io, size="512M") as mount:
+    with Mount(arguments.io, size="512M", limit_s=LIMIT_S + arguments.times) as mount:
         mount.servers_die = True
         before = mount.status()
         stop = multiprocessing.Event()

@@ -21,6 +21,8 @@ from pathlib import Path
 BINARY = os.environ.get("ARRAYFS_BIN") or str(Path(__file__).parents[2] / "build/release/bin/arrayfs")
 PLANE = os.environ.get("ARRAYFS_TEST_PLANE", "passthrough")
 TIMEOUT_S = 60
+# For all that is done on one mount. Commands under a sanitizer start slowly, too.
+LIMIT_S = (20 if "ARRAYFS_SANITIZED_BY" in os.environ else 4) * TIMEOUT_S
 SKIPPED = 77
 
 if not os.path.exists("/dev/fuse"):
@@ -92,7 +94,7 @@ class Mount:
 
     _count = 0
 
-    def __init__(self, plane: str = PLANE, *options: str, size: str = "512M", limit_s: float = 4 * TIMEOUT_S):
+    def __init__(self, plane: str = PLANE, *options: str, size: str = "512M", limit_s: float = LIMIT_S):
         Mount._count += 1
         self.plane = plane
         self.options = ("--size", size, *options)
