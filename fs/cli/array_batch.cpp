@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <ranges>
 
 namespace arrayfs {
 namespace {
@@ -52,13 +51,10 @@ ArrayBatch::ArrayBatch(bool replace) : replace_(replace) {
 }
 
 ArrayBatch::~ArrayBatch() {
-  for (Member& member : members_ | std::views::reverse) {
-    take_back(member);
-  }
+  std::for_each(members_.rbegin(), members_.rend(), take_back);
   std::error_code kept;
-  for (const stdfs::path& directory : directories_ | std::views::reverse) {
-    stdfs::remove(directory, kept);
-  }
+  std::for_each(directories_.rbegin(), directories_.rend(),
+                [&](const stdfs::path& directory) { stdfs::remove(directory, kept); });
   pthread_sigmask(SIG_SETMASK, &signals_before_, nullptr);
 }
 
