@@ -12,6 +12,7 @@
 #include "act_as.hpp"
 #include "drafts.hpp"
 #include "fuse_reply.hpp"
+#include "log.hpp"
 #include "recipe.hpp"
 #include "text.hpp"
 
@@ -92,11 +93,13 @@ Result<Making> prepare(fuse_req_t request, Draft& draft, std::string_view line) 
 // Says why, too: in the log, and to who reads what he has written to.
 void refuse_draft(fuse_req_t request, std::uint64_t handle, Draft& draft, const shm::Error& why) {
   const std::string reason =
-      fmt::format("{}: {}\n", printable(draft.name), printable(shm::to_string(why)));
-  spdlog::info("new array {}", std::string_view(reason).substr(0, reason.size() - 1));
+      fmt::format("{}: {}", printable(draft.name), printable(shm::to_string(why)));
+  const pid_t pid = caller_of(request).pid;
+  log_line(spdlog::level::info, fmt::format("new array {}, by process {}", reason, pid),
+           {.pid = pid, .code = why.code});
   draft.begun = 0;
-  session_of(request).views().put(handle,
-                                  std::make_shared<OpenView>(std::make_unique<TextStream>(reason)));
+  session_of(request).views().put(
+      handle, std::make_shared<OpenView>(std::make_unique<TextStream>(reason + '\n')));
   refuse(request, why);
 }
 

@@ -1,6 +1,10 @@
 #include "fuse_reply.hpp"
 
+#include <fmt/format.h>
+
 #include <cstring>
+
+#include "log.hpp"
 
 namespace arrayfs {
 
@@ -20,8 +24,11 @@ Caller caller_of(fuse_req_t request) {
 }
 
 void refuse(fuse_req_t request, const shm::Error& error) {
-  if (!error.context.empty()) {
-    spdlog::debug("refused: {}", shm::to_string(error));
+  if (!error.context.empty() && spdlog::should_log(spdlog::level::debug)) {
+    const pid_t pid = caller_of(request).pid;
+    log_line(spdlog::level::debug,
+             fmt::format("refused to process {}: {}", pid, shm::to_string(error)),
+             {.pid = pid, .code = error.code});
   }
   fuse_reply_err(request, error.code);
 }

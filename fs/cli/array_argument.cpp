@@ -1,7 +1,6 @@
 #include "array_argument.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -36,17 +35,18 @@ Result<ArrayArgument> ArrayArgument::open(const std::string& path, const std::st
     return fail(EOPNOTSUPP, path + ": " + file->reason);
   }
   ArrayArgument array;
+  array.path = path;
   array.layout = *file->layout;
   const std::uint64_t skipped = array.layout.data_offset % shm::posix::page_size_bytes();
   std::span<const std::byte> data;
   if (array.layout.nbytes() != 0) {
-    auto mapping = shm::posix::Mapping::map(file->fd.get(), array.layout.data_offset - skipped,
-                                            array.layout.nbytes() + skipped, PROT_READ, MAP_SHARED);
+    auto mapping = FileMapping::map(std::move(file->fd), array.layout.data_offset - skipped,
+                                    array.layout.nbytes() + skipped);
     if (!mapping) {
       return about(mapping.error());
     }
     array.mapping = std::move(*mapping);
-    data = std::span<const std::byte>(array.mapping.data(), array.mapping.size()).subspan(skipped);
+    data = array.mapping->bytes().subspan(skipped);
   }
   auto view = view_of(array.layout, data).and_then([&](const ArrayView& whole) {
     return slice(whole, slice_text);
@@ -56,6 +56,10 @@ Result<ArrayArgument> ArrayArgument::open(const std::string& path, const std::st
   }
   array.view = std::move(*view);
   return array;
+}
+
+Result<void> ArrayArgument::check() const {
+  return mapping == nullptr ? Result<void>{} : mapping->check(path);
 }
 
 ArrayView flattened(const ArrayView& view) {

@@ -9,6 +9,7 @@
 
 #include "../values/scalar.hpp"
 #include "array_argument.hpp"
+#include "array_batch.hpp"
 #include "commands.hpp"
 #include "foreign_arrays.hpp"
 #include "mounted_path.hpp"
@@ -94,8 +95,10 @@ Result<void> create_copy(const CreateArguments& arguments, const ForeignType& ty
   const ForeignArray& source = arrays->front();
   options.order = source.order;
   options.contents = source.bytes;
-  return shm::Array::create(arguments.path, source.dtype, source.shape, options)
-      .map([](const shm::Array&) {});
+  ArrayBatch copy(options.replace);
+  return copy.add(arguments.path, source.dtype, source.shape, options)
+      .and_then([&] { return check_source(arguments.from, source); })
+      .and_then([&] { return copy.publish(); });
 }
 
 Result<void> create_ring(const CreateArguments& arguments, const ForeignType& item) {

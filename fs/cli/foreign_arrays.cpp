@@ -1,7 +1,6 @@
 #include "foreign_arrays.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
@@ -134,13 +133,31 @@ Result<ForeignArray> read_raw(const MappedFile& file, const ForeignType& type) {
     return fail(EINVAL, "the file has " + std::to_string(file.bytes.size()) + " bytes, the array " +
                             std::to_string(nbytes));
   }
-  return ForeignArray{"", *type.dtype, *type.shape, type.order, file.bytes, file.owner};
+  return ForeignArray{"", *type.dtype, *type.shape, type.order, file.bytes, file.owner, {}};
+}
+
+Result<std::vector<ForeignArray>> read_arrays(const std::string& path, const MappedFile& file,
+                                              const ForeignType& type) {
+  const auto one = [](ForeignArray array) { return std::vector{std::move(array)}; };
+  if (path.ends_with(".npz")) {
+    return read_npz(file);
+  }
+  if (path.ends_with(".safetensors")) {
+    return read_safetensors(file);
+  }
+  if (path.ends_with(".csv")) {
+    return read_csv(file, type).map(one);
+  }
+  if (path.ends_with(".npy") && !type.dtype) {
+    return read_npy_bytes(file.bytes, file.owner).map(one);
+  }
+  return read_raw(file, type).map(one);
 }
 
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
-  const auto fd = shm::posix::open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK);
+  auto fd = shm::posix::open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK);
   if (!fd) {
     return tl::unexpected(fd.error());
   }
@@ -154,13 +171,10 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   if (st->st_size == 0) {
     return MappedFile{};
   }
-  auto mapping = shm::posix::Mapping::map(fd->get(), 0, static_cast<std::size_t>(st->st_size),
-                                          PROT_READ, MAP_PRIVATE);
-  if (!mapping) {
-    return tl::unexpected(mapping.error());
-  }
-  auto owner = std::make_shared<shm::posix::Mapping>(std::move(*mapping));
-  return MappedFile{{owner->data(), owner->size()}, owner};
+  return FileMapping::map(std::move(*fd), 0, static_cast<std::size_t>(st->st_size))
+      .map([](std::shared_ptr<const FileMapping> owner) {
+        return MappedFile{owner->bytes(), std::move(owner)};
+      });
 }
 
 shm::Result<ForeignType> parse_foreign_type(const std::string& dtype, const std::string& shape) {
@@ -201,7 +215,8 @@ Result<ForeignArray> read_npy_bytes(std::span<const std::byte> bytes,
                       layout->shape,
                       layout->order,
                       bytes.subspan(layout->data_offset, layout->nbytes()),
-                      std::move(owner)};
+                      std::move(owner),
+                      {}};
 }
 
 Result<std::vector<ForeignArray>> read_safetensors(const MappedFile& file) {
@@ -288,29 +303,30 @@ Result<ForeignArray> read_csv(const MappedFile& file, const ForeignType& type) {
   return array;
 }
 
+Result<void> check_source(const std::string& path, const ForeignArray& array) {
+  return array.file == nullptr ? Result<void>{} : array.file->check(path);
+}
+
 Result<std::vector<ForeignArray>> read_foreign(const std::string& path, const ForeignType& type) {
   const auto about = [&](const shm::Error& error) {
     const bool named = error.context.starts_with(path);
     return shm::Error{error.code, named ? error.context : path + ": " + error.context};
   };
-  const auto one = [](ForeignArray array) { return std::vector{std::move(array)}; };
   const auto file = MappedFile::open(path);
   if (!file) {
     return tl::unexpected(about(file.error()));
   }
-  if (path.ends_with(".npz")) {
-    return read_npz(*file).map_error(about);
+  auto arrays = read_arrays(path, *file, type);
+  if (auto whole = file->owner == nullptr ? Result<void>{} : file->owner->check(path); !whole) {
+    return tl::unexpected(whole.error());  // whatever seemed wrong with its bytes
   }
-  if (path.ends_with(".safetensors")) {
-    return read_safetensors(*file).map_error(about);
+  if (!arrays) {
+    return tl::unexpected(about(arrays.error()));
   }
-  if (path.ends_with(".csv")) {
-    return read_csv(*file, type).map(one).map_error(about);
+  for (ForeignArray& array : *arrays) {
+    array.file = file->owner;
   }
-  if (path.ends_with(".npy") && !type.dtype) {
-    return read_npy_bytes(file->bytes, file->owner).map(one).map_error(about);
-  }
-  return read_raw(*file, type).map(one).map_error(about);
+  return arrays;
 }
 
 }  // namespace arrayfs

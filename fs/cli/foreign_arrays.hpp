@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "file_mapping.hpp"
+
 namespace arrayfs {
 
 struct ForeignArray {
@@ -21,6 +23,7 @@ struct ForeignArray {
   shm::Order order = shm::Order::kC;
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
+  std::shared_ptr<const FileMapping> file;  ///< that it was read from; null when that was empty
 };
 
 /// What the file itself does not say.
@@ -38,6 +41,10 @@ struct ForeignType {
 /// Whether the ending of the name is that of an archive: npz, safetensors.
 [[nodiscard]] bool is_archive_name(const std::string& path);
 
+/// Whether the bytes of the array are what its file had; to be asked when they have been read.
+/// Errors: EIO with the path and the reason.
+[[nodiscard]] shm::Result<void> check_source(const std::string& path, const ForeignArray& array);
+
 /// The arrays of a file, its format by the ending of its name: .npy, .npz, .csv, .safetensors; any
 /// other is raw. Errors: EINVAL with the reason, EOPNOTSUPP (pickles), those of open(2) and
 /// mmap(2).
@@ -47,7 +54,7 @@ struct ForeignType {
 /// The bytes of a file in memory, mapped as long as somebody has them.
 struct MappedFile {
   std::span<const std::byte> bytes;
-  std::shared_ptr<const void> owner;
+  std::shared_ptr<const FileMapping> owner;
   [[nodiscard]] static shm::Result<MappedFile> open(const std::string& path);
 };
 

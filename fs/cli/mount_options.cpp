@@ -77,7 +77,7 @@ void add_mount_options(CLI::App& command, MountArguments& arguments) {
   command.add_flag("--show-control", config.show_control, "List .arrayfs in the root directory");
   command.add_flag("--foreground", config.foreground, "Stay in the foreground, log to stderr");
   command.add_option("--log-file", config.log_file,
-                     "Log to this file (default: syslog, or stderr in the foreground)");
+                     "Append the log to this file (default: syslog, or stderr in the foreground)");
   command
       .add_option("--log-level", config.log_level,
                   "trace, debug, info (default), warning, error, off; arrayfs log changes it later")

@@ -159,6 +159,9 @@ Result<void> plot_command(const PlotArguments& arguments) {
   if (!drawn) {
     return fail(drawn.error().code, arguments.path + ": " + drawn.error().context);
   }
+  if (auto whole = array->check(); !whole) {
+    return whole;
+  }
   if (!arguments.output.empty()) {
     return WholeFile::create(arguments.output).and_then([&](WholeFile file) {
       return file.write(std::as_bytes(std::span(*drawn))).and_then([&] { return file.publish(); });

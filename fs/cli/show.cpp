@@ -69,8 +69,8 @@ Result<void> show_command(const ShowArguments& arguments) {
     std::cout << "{\"dtype\":" << dtype << ",\"shape\":" << nlohmann::json(array->view.shape)
               << ",\"values\":";
     print_nested(array->view, 0, array->view.data);
-    std::cout << "}\n";
-    return {};
+    // What is no part of the array is no whole JSON either.
+    return array->check().map([] { std::cout << "}\n"; });
   }
   TextOptions options;
   options.precision = arguments.precision;
@@ -82,8 +82,7 @@ Result<void> show_command(const ShowArguments& arguments) {
   if (!text) {
     return shm::fail(text.error().code, arguments.path + ": " + text.error().context);
   }
-  std::cout << *text << '\n';
-  return {};
+  return array->check().map([&] { std::cout << *text << '\n'; });
 }
 
 }  // namespace

@@ -43,8 +43,8 @@ Result<void> stats_command(const StatsArguments& arguments) {
   if (!result) {
     return shm::fail(result.error().code, arguments.path + ": " + result.error().context);
   }
-  std::cout << (arguments.json ? statistics_json(*result) : statistics_text(*result));
-  return {};
+  return array->check().map(
+      [&] { std::cout << (arguments.json ? statistics_json(*result) : statistics_text(*result)); });
 }
 
 }  // namespace

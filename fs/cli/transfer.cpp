@@ -11,6 +11,7 @@
 #include <shm/array.hpp>
 
 #include "../text.hpp"
+#include "array_batch.hpp"
 #include "commands.hpp"
 #include "foreign_arrays.hpp"
 #include "mounted_path.hpp"
@@ -30,7 +31,8 @@ Examples:
   arrayfs import table.csv /mnt/arrays/table.npy --skip-heading
   arrayfs import results/ /mnt/arrays/results           every .npy file, sub-directories too
 
-When one of them fails, those that this command has made are removed again.)";
+All of them appear when the last of them is there; when one fails, everything is as it was. What
+--replace replaces needs its memory until then.)";
 
 constexpr char kExportExamples[] = R"(
 Examples:
@@ -86,62 +88,15 @@ struct ImportArguments {
   bool replace = false;
 };
 
-// Makes arrays; takes them back unless all of them were made.
-class Importer {
- public:
-  explicit Importer(bool replace) : replace_(replace) {}
-  Importer(const Importer&) = delete;
-  Importer& operator=(const Importer&) = delete;
-  ~Importer() {
-    for (const std::string& path : made_) {
-      static_cast<void>(shm::posix::unlink(path));
-    }
-    std::error_code gone;
-    for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) {
-      stdfs::remove(*directory, gone);
-    }
-  }
-
-  Result<void> make(const std::string& path, const ForeignArray& array) {
-    if (auto made = make_parents(stdfs::path(path).parent_path()); !made) {
-      return made;
-    }
-    const bool existed = shm::posix::stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).has_value();
-    shm::CreateOptions options;
-    options.order = array.order;
-    options.contents = array.bytes;
-    options.replace = replace_;
-    return shm::Array::create(path, array.dtype, array.shape, options).map([&](const shm::Array&) {
-      if (!existed) {
-        made_.push_back(path);
-      }
-    });
-  }
-  void keep() {
-    made_.clear();
-    directories_.clear();
-  }
-
- private:
-  Result<void> make_parents(const stdfs::path& directory) {
-    std::error_code error;
-    if (directory.empty() || stdfs::is_directory(directory, error)) {
-      return {};
-    }
-    return make_parents(directory.parent_path()).and_then([&]() -> Result<void> {
-      std::error_code failed;
-      if (!stdfs::create_directory(directory, failed) && failed) {
-        return fail(failed.value(), directory.string());
-      }
-      directories_.push_back(directory);
-      return {};
-    });
-  }
-
-  bool replace_;
-  std::vector<std::string> made_;
-  std::vector<stdfs::path> directories_;
-};
+Result<void> add_to(ArrayBatch& batch, const std::string& path, const ForeignArray& array,
+                    const std::string& source) {
+  shm::CreateOptions options;
+  options.order = array.order;
+  options.contents = array.bytes;
+  return batch.make_parents(path)
+      .and_then([&] { return batch.add(path, array.dtype, array.shape, options); })
+      .and_then([&] { return check_source(source, array); });
+}
 
 Result<std::vector<stdfs::path>> npy_files_below(const stdfs::path& root) {
   std::vector<stdfs::path> files;
@@ -180,20 +135,19 @@ Result<void> import_archive(const ImportArguments& arguments, const ForeignType&
     total += array.bytes.size();
   }
   Progress progress(total);
-  Importer importer(arguments.replace);
+  ArrayBatch batch(arguments.replace);
   for (const ForeignArray& array : *arrays) {
     const auto target = target_of(arguments.target, array.name);
     if (!target) {
       return tl::unexpected(target.error());
     }
     progress.add(0, array.name);
-    if (auto made = importer.make(*target, array); !made) {
-      return made;
+    if (auto added = add_to(batch, *target, array, arguments.source); !added) {
+      return added;
     }
     progress.add(array.bytes.size(), array.name);
   }
-  importer.keep();
-  return {};
+  return batch.publish();
 }
 
 Result<void> import_directory(const ImportArguments& arguments, const ForeignType& type) {
@@ -207,20 +161,19 @@ Result<void> import_directory(const ImportArguments& arguments, const ForeignTyp
     total += stdfs::file_size(file, gone);
   }
   Progress progress(total);
-  Importer importer(arguments.replace);
+  ArrayBatch batch(arguments.replace);
   for (const stdfs::path& file : *files) {
     const std::string name = file.lexically_relative(arguments.source);
     progress.add(0, name);
-    auto made = read_foreign(file, type).and_then([&](const std::vector<ForeignArray>& arrays) {
+    auto added = read_foreign(file, type).and_then([&](const std::vector<ForeignArray>& arrays) {
       progress.add(arrays.front().bytes.size(), name);
-      return importer.make(arguments.target + "/" + name, arrays.front());
+      return add_to(batch, arguments.target + "/" + name, arrays.front(), file);
     });
-    if (!made) {
-      return made;
+    if (!added) {
+      return added;
     }
   }
-  importer.keep();
-  return {};
+  return batch.publish();
 }
 
 Result<void> import_command(ImportArguments arguments) {
@@ -241,8 +194,10 @@ Result<void> import_command(ImportArguments arguments) {
   }
   return read_foreign(arguments.source, *type)
       .and_then([&](const std::vector<ForeignArray>& arrays) {
-        Importer importer(arguments.replace);
-        return importer.make(arguments.target, arrays.front()).map([&] { importer.keep(); });
+        ArrayBatch batch(arguments.replace);
+        return add_to(batch, arguments.target, arrays.front(), arguments.source).and_then([&] {
+          return batch.publish();
+        });
       });
 }
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -14,7 +15,7 @@ import numpy as np
 
 from mount.views_test import read_safetensors
 from support.arrays import ARRAYS
-from support.mount import BINARY, Mount, arrayfs, run
+from support.mount import BINARY, TIMEOUT_S, Mount, arrayfs, run, wait_until
 
 
 def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
@@ -240,6 +241,76 @@ class Commands(unittest.TestCase):
         np.save(self.mount.path / "kept/z.npy", np.eye(2))
         self.refused("import", str(self.files / "large.npz"), str(self.mount.path / "kept"))
         self.assertEqual(os.listdir(self.mount.path / "kept"), ["z.npy"])
+
+    def assert_untouched_by(self, directory: Path, import_as: tuple[str, ...] = ()) -> str:
+        """An import of `directory` that has to fail changes nothing that is in `replaced` of the mount."""
+        target = self.mount.path / "replaced"
+        before = {path: (path.stat().st_ino, path.read_bytes()) for path in target.iterdir() if path.is_file()}
+        done = run(*import_as, BINARY, "import", str(directory), str(target), "--replace")
+        self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1), done)
+        after = {path: (path.stat().st_ino, path.read_bytes()) for path in target.iterdir() if path.is_file()}
+        self.assertEqual(before, after)
+        self.assertEqual(set(os.listdir(target)), {path.name for path in before})
+        return done.stderr
+
+    def several(self, *names: str) -> tuple[Path, Path]:
+        """Zeros of these names in the mount, and a directory with other arrays of the same names and `n`."""
+        target = self.mount.path / "replaced"
+        source = self.files / "replacing"
+        for directory in (target, source):
+            directory.mkdir(mode=0o755)
+            self.addCleanup(shutil.rmtree, directory)
+        for i, name in enumerate((*names, "n")):
+            np.save(source / f"{name}.npy", np.full(1000, i + 1.5))
+        for name in names:
+            np.save(target / f"{name}.npy", np.zeros(5))
+        return target, source
+
+    def test_import_of_several_replaces_all_or_none(self):
+        target, source = self.several("a", "b")
+        (source / "z.npy").write_bytes(b"\x93NUMPY\1\0 broken")
+        self.assertIn("z.npy", self.assert_untouched_by(source))
+        np.lib.format.open_memmap(source / "z.npy", "w+", "u1", (600_000_000,)).flush()
+        self.assertRegex(self.assert_untouched_by(source), f"{target}/z.npy: .*No space left")
+        np.save(source / "z.npy", np.eye(3))
+        (target / "z.npy").mkdir()
+        self.assertIn("replaced/z.npy: Is a directory", run(BINARY, "import", str(source), str(target), "--replace").stderr)
+        self.assertEqual(sorted(os.listdir(target)), ["a.npy", "b.npy", "z.npy"])
+        (target / "z.npy").rmdir()
+
+        mapped = np.load(target / "a.npy", mmap_mode="r")
+        page = (self.mount.path / ".arrayfs/sync/replaced/a.npy").stat().st_ino
+        arrayfs("import", str(source), str(target), "--replace")
+        self.assertEqual(sorted(os.listdir(target)), sorted(os.listdir(source)))
+        for path in target.iterdir():
+            np.testing.assert_array_equal(np.load(path), np.load(source / path.name))
+            self.assertEqual(path.stat().st_nlink, 1)
+        np.testing.assert_array_equal(mapped, np.zeros(5))
+        self.assertEqual((self.mount.path / ".arrayfs/sync/replaced/a.npy").stat().st_ino, page)
+
+    def test_an_import_that_is_interrupted(self):
+        target, source = self.several("a")
+        for i in range(40):
+            np.lib.format.open_memmap(source / f"b{i}.npy", "w+", "u1", (10_000_000,)).flush()
+        importing = subprocess.Popen([BINARY, "import", str(source), str(target), "--replace"])
+        wait_until(lambda: len(os.listdir(target)) > 2, "some are written aside")
+        importing.send_signal(signal.SIGINT)
+        self.assertEqual(importing.wait(TIMEOUT_S), -signal.SIGINT)
+        self.assertEqual(os.listdir(target), ["a.npy"])
+        np.testing.assert_array_equal(np.load(target / "a.npy"), np.zeros(5))
+
+    @unittest.skipUnless(os.geteuid() == 0, "an ordinary user has no other users")
+    def test_an_import_that_may_not_replace_the_last_array(self):
+        target, source = self.several("a", "b", "c")
+        self.files.chmod(0o755)
+        target.chmod(0o1777)
+        for name in ("a", "b"):
+            os.chown(target / f"{name}.npy", 65534, 65534)
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        self.assertIn("c.npy: Operation not permitted", self.assert_untouched_by(source, nobody))
+        os.chown(target / "c.npy", 65534, 65534)
+        self.assertEqual(run(*nobody, BINARY, "import", str(source), str(target), "--replace").returncode, 0)
+        self.assertEqual(np.load(target / "c.npy")[0], 3.5)
 
     def test_import_stays_in_its_directory(self):
         for name in ("../out", "/tmp/out"):

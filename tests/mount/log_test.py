@@ -1,6 +1,7 @@
 """The daemon's log: its levels, also while the mount is served, its forms, and where the lines go."""
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -113,6 +114,20 @@ class Levels(LogFile):
             self.assertEqual((done.returncode, len(done.stderr.splitlines())), (status, 1), done.stderr)
 
 
+class Rotation(LogFile):
+    def test_a_truncated_log_goes_on_from_its_beginning(self):
+        """As after logrotate's `copytruncate`; a sparse file would begin with zeros."""
+        mount = self.mount("--log-level", "debug")
+        refuse_a_seal(mount.path)
+        for server_dies in (False, True):
+            os.truncate(self.log, 0)
+            if server_dies:
+                os.kill(int(mount.status()["server_pid"]), signal.SIGKILL)
+            refuse_a_seal(mount.path)
+            self.assertGreater(self.refusals(), 0)
+            self.assertRegex(self.log.read_bytes(), rb"\A\[\d{4}-\d\d-\d\d ")
+
+
 class Forms(LogFile):
     def objects(self) -> list[dict]:
         done = run("jq", "-ce", ".", str(self.log))
@@ -136,6 +151,17 @@ class Forms(LogFile):
         os.kill(int(mount.status()["server_pid"]), signal.SIGKILL)
         server = int(mount.status()["server_pid"])
         self.assertIn(server, [line.get("pid") for line in self.objects() if line["level"] == "warning"])
+
+    def test_json_of_a_refusal(self):
+        mount = self.mount("--log-format", "json", "--log-level", "debug")
+        refuse_a_seal(mount.path)
+        with self.assertRaises(OSError):
+            (mount.path / ".arrayfs/new/a.npy").write_text("no_such_type 3\n")
+        for text in ("refused to process", "new array a.npy: "):
+            wait_until(lambda text=text: any(text in line["message"] for line in self.objects()), text)
+            line = next(line for line in self.objects() if text in line["message"])
+            self.assertEqual((line["pid"], line["errno"]), (os.getpid(), errno.EINVAL), line)
+            self.assertIn(f"process {os.getpid()}", line["message"])
 
     def test_text_is_one_line_of_a_hostile_name(self):
         mount = self.mount("--log-format", "text")
