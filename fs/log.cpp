@@ -151,9 +151,9 @@ std::string log_destination(const MountConfig& config) {
   return goes_to_journal(config) ? "journal" : "stderr";
 }
 
-std::string log_level(const MountConfig& config, const State& state) {
-  const std::uint32_t changed = state.supervision.log_level;
-  return changed != 0 && changed <= kLogLevels.size() ? kLogLevels[changed - 1] : config.log_level;
+std::string log_level() {
+  const auto name = spdlog::level::to_string_view(spdlog::get_level());
+  return {name.data(), name.size()};
 }
 
 bool keep_log_level(State& state, int level) {
@@ -165,7 +165,9 @@ bool keep_log_level(State& state, int level) {
 }
 
 void obey_log_level(const MountConfig& config, const State& state) {
-  spdlog::set_level(spdlog::level::from_str(log_level(config, state)));
+  const std::uint32_t kept = state.supervision.log_level;
+  const bool changed = kept != 0 && kept <= kLogLevels.size();
+  spdlog::set_level(spdlog::level::from_str(changed ? kLogLevels[kept - 1] : config.log_level));
 }
 
 void log_line(spdlog::level::level_enum level, const std::string& text, const LogFields& fields) {

@@ -38,11 +38,11 @@ inline constexpr int kLogLevelSignal = 23;  // SIGURG, from `arrayfs log`: other
 /// Where open_log() lets the lines go: `syslog`, `stderr`, `journal`, or the path of a file.
 [[nodiscard]] std::string log_destination(const MountConfig& config);
 
-/// The level of a mount: of its configuration, unless it was changed since.
-[[nodiscard]] std::string log_level(const MountConfig& config, const State& state);
+/// The level that the log of this process obeys.
+[[nodiscard]] std::string log_level();
 /// Keeps a level, by its index, for the servers to come; false when there is no such level.
 [[nodiscard]] bool keep_log_level(State& state, int level);
-/// Lets the log of this process obey what log_level() says.
+/// Lets the log of this process obey the level that was kept, or else the configuration.
 void obey_log_level(const MountConfig& config, const State& state);
 
 /// One line with its fields; the text is to say all that they say.

@@ -460,7 +460,7 @@ MountStatus Session::status() {
   status.last_restart = state_.supervision.last_reason;
   status.log_destination = log_destination(config_);
   status.log_format = config_.log_format;
-  status.log_level = log_level(config_, state_);
+  status.log_level = log_level();
   return status;
 }
 

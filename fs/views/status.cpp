@@ -51,8 +51,8 @@ class Status final : public Report {
         status.nameless_files, status.nameless_bytes, counts.arrays, counts.files,
         status.open_files, status.nodes, human_duration(status.uptime_seconds), status.server_pid,
         status.supervisor_pid != 0 ? std::to_string(status.supervisor_pid) : "killed",
-        status.can_resend ? "yes" : "no (Linux 6.9 or later has it)",
-        status.restarts, status.last_restart.empty() ? "-" : status.last_restart, status.upgrades,
+        status.can_resend ? "yes" : "no (Linux 6.9 or later has it)", status.restarts,
+        status.last_restart.empty() ? "-" : status.last_restart, status.upgrades,
         printable(status.log_destination), status.log_format, status.log_level, kStateVersion);
   }
 };
