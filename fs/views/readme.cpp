@@ -40,7 +40,7 @@ What is here (generated, not listed by the directory above):
   wait/PATH             a read or poll ends when the array changes, and says how; writing
                         anything tells all who wait
   events                the same for all files that are yours, a line each
-  sync/PATH             4 KiB to map: lock, semaphore, event of the array, as libshm uses them
+  sync/PATH             4 KiB to map: locks, permits and generation, as libshm uses them
 
 A view obeys the permissions of its array. Sub-directories are mirrored.
 )";
