@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
 
-from support.mount import BINARY, LIMIT_S, Mount, run, wait_until  # noqa: E402
+from support.mount import BINARY, LIMIT_S, Mount, ended, run, wait_until  # noqa: E402
 
 ENTRIES = 1000
 PAUSE_S = (0.02, 0.12)  # between two deaths
@@ -215,15 +215,18 @@ def server_pid(mount: Mount) -> int:
 
 def die(mount: Mount, how: str) -> float:
     """Ends the present server; returns the seconds until another one has answered."""
+    before = server_pid(mount)
+    start = time.monotonic()
     if how == "UPGRADE":
         done = run(BINARY, "upgrade", str(mount.path))
         assert done.returncode == 0, done.stderr
-        return 0.0
-    before = server_pid(mount)
-    start = time.monotonic()
-    os.kill(before, getattr(signal, f"SIG{how}"))
-    wait_until(lambda: server_pid(mount) != before, "another server serves")
-    return time.monotonic() - start
+    else:
+        os.kill(before, getattr(signal, f"SIG{how}"))
+        wait_until(lambda: ended(str(before)), "the server is dead")
+    os.statvfs(mount.path)  # a request that the kernel never answers itself
+    answered = time.monotonic()
+    assert server_pid(mount) != before, "the same server serves"
+    return answered - start
 
 
 def leftovers(mount: Mount, before: dict[str, str]) -> list[str]:
@@ -297,8 +300,8 @@ def main() -> int:
         after = mount.status()
     print(json.dumps({"seed": arguments.seed, "deaths": arguments.times, "restarts": int(after["restarts"]),
                       "upgrades": int(after["upgrades"]), "longest_stall_ms": round(max(stalls_s) * 1e3, 1),
-                      "median_stall_ms": round(sorted(stalls_s)[len(stalls_s) // 2] * 1e3, 1), "turns": turns, "slowest_turn_ms": round(slowest_s * 1e3, 1),
-                      "problems": len(problems)}))
+                      "median_stall_ms": round(sorted(stalls_s)[len(stalls_s) // 2] * 1e3, 1), "turns": turns,
+                      "slowest_turn_ms": round(slowest_s * 1e3, 1), "problems": len(problems)}))
     for problem in problems:
         print(problem)
     return 1 if problems else 0
