@@ -8,12 +8,11 @@ import json
 import os
 import shutil
 import unittest
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from support.arrays import ARRAYS
+from support.arrays import ARRAYS, save_all
 from support.mount import Mount, run
 
 MODULES = Path(os.environ["ZARR_MODULES"])
@@ -25,10 +24,7 @@ class ZarrStores(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.mount = cls.enterClassContext(Mount())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            for kind, array in ARRAYS.items():
-                np.save(cls.mount.path / f"{kind}.npy", array)
+        save_all(cls.mount.path)
         # Beside the modules, where Node looks for them.
         shutil.copy(Path(__file__).parent / "zarr/read.js", MODULES)
 

@@ -4,13 +4,12 @@ import ast
 import json
 import os
 import unittest
-import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import descr_to_dtype
 
-from support.arrays import ARRAYS
+from support.arrays import ARRAYS, save_all
 from support.mount import BINARY, PLANE, Mount, arrayfs, run
 from support.peer import Peer
 
@@ -19,10 +18,7 @@ class Inspection(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.mount = cls.enterClassContext(Mount())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            for kind, array in ARRAYS.items():
-                np.save(cls.mount.path / f"{kind}.npy", array)
+        save_all(cls.mount.path)
 
     def test_json_view(self):
         for kind, array in ARRAYS.items():

@@ -8,14 +8,13 @@ import re
 import struct
 import subprocess
 import unittest
-import warnings
 import zipfile
 
 import numpy as np
 import PIL.Image
 import zarr
 
-from support.arrays import ARRAYS
+from support.arrays import ARRAYS, save_all
 from support.mount import Mount, run
 
 SAFETENSORS = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4", "I32": "<i4",
@@ -46,10 +45,7 @@ class Views(unittest.TestCase):
         cls.control = cls.mount.path / ".arrayfs"
         (cls.mount.path / "all").mkdir()
         (cls.mount.path / "numbers").mkdir()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            for kind, array in ARRAYS.items():
-                np.save(cls.mount.path / "all" / f"{kind}.npy", array)
+        save_all(cls.mount.path / "all")
         cls.numbers = {name: ARRAYS[name] for name in (
             "int8", "int64", "uint32", "float16", "float32", "float64", "complex64", ">i2", ">f8", "bool", "fortran",
             "fortran_big_endian", "zero_d", "empty", "empty_axis", "large")}

@@ -1,5 +1,8 @@
 """One array of every kind that a .npy file can hold without pickling."""
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 
 _FIELDS = [("name", "U8"), ("grade", "<f4"), ("marks", "<i2", (2, 3)), ("inner", [("x", "?"), ("y", ">u8")])]
@@ -47,3 +50,11 @@ def _arrays() -> dict[str, np.ndarray]:
 
 
 ARRAYS = _arrays()
+
+
+def save_all(directory: Path) -> None:
+    """Saves each of them as its name + .npy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of headers that need version 2.0 or 3.0
+        for kind, array in ARRAYS.items():
+            np.save(directory / f"{kind}.npy", array)
