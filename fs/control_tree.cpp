@@ -469,9 +469,9 @@ Result<ViewOpening> ControlTree::open(NodeId node, int flags, const Caller& call
     return fail(file ? ESTALE : file.error().code);
   }
   const std::uint32_t number = is_counted(node) ? 0 : generated(node);
-  return ViewOpening(
-      *view, {std::move(*file), (*inode)->opens(), (*inode)->writers(), number, files_.device(),
-              (*inode)->flags != 0, files_.ring_control(about(node))});
+  auto users = files_.is_used(**inode, file->fd.get()) ? files_.users() : nullptr;
+  return ViewOpening(*view, {std::move(*file), (*inode)->opens(), (*inode)->writers(), number,
+                             std::move(users), files_.ring_control(about(node))});
 }
 
 }  // namespace arrayfs

@@ -23,7 +23,7 @@
 
 namespace arrayfs {
 
-/// An opened view. Its address is the FUSE file handle; reads may come from several threads.
+/// An opened view. Reads may come from several threads.
 class OpenView {
  public:
   explicit OpenView(std::unique_ptr<ViewStream> stream, bool slow = false)
@@ -31,6 +31,8 @@ class OpenView {
   /// As View::is_slow().
   [[nodiscard]] bool is_slow() const { return slow_; }
   [[nodiscard]] shm::Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer);
+  /// As ViewStream::text().
+  [[nodiscard]] std::optional<std::string_view> text() const { return stream_->text(); }
 
  private:
   std::mutex mutex_;
@@ -95,6 +97,15 @@ class ControlTree {
   [[nodiscard]] static Role role(NodeId node);
   /// Whether the node is no view that is made when it is opened (fuse_live.hpp).
   [[nodiscard]] static bool is_live(NodeId node);
+  /// Whether the node is always there: the tree's root, its reports and the directories in it.
+  [[nodiscard]] static bool is_fixed(NodeId node) {
+    return owns(node) && about(node) == kRootNode && generated(node) == 0;
+  }
+  /// Whether the node may be an archive, whose size is known once it was opened.
+  [[nodiscard]] static bool is_sized_late(NodeId node) {
+    const View* view = view_of(node);
+    return view != nullptr && view->is_archive();
+  }
   /// The tree's own root, found as kName in the root directory.
   [[nodiscard]] shm::Result<Entry> root();
 

@@ -80,7 +80,10 @@ void Executor::work() {
     if (--running_[queued.user] == 0) {
       running_.erase(queued.user);
     }
-    wake_.notify_all();  // another one of this user may run now
+    // This thread takes what may run now; the others end with the last job.
+    if (stopping_) {
+      wake_.notify_all();
+    }
   }
 }
 

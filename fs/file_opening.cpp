@@ -19,11 +19,6 @@ bool is_writable(int flags) {
   return (flags & O_ACCMODE) != O_RDONLY;
 }
 
-// Whether somebody may have the file open or mapped.
-bool maybe_held(const Inode& inode) {
-  return inode.opens() != 0 || (inode.flags & kOpenedBefore) != 0;
-}
-
 }  // namespace
 
 Result<Fd> FileSystem::reopen(NodeId node, int flags) {
@@ -121,6 +116,7 @@ Result<OpenFile> FileSystem::open(NodeId node, int flags, const Caller& caller) 
   }
   fault_point("open: before counting");
   inodes_.opened(node, is_writable(flags));
+  users_->changed();
   fault_point("open: counted");
   note(EventKind::kOpened, node, caller.pid);
   return file;
@@ -174,6 +170,7 @@ Result<std::pair<Entry, OpenFile>> FileSystem::create_file(NodeId parent, const 
     file.handle = *handle;
   }
   inodes_.opened(entry->node, is_writable(flags));
+  users_->changed();
   fault_point("create: counted");
   note(EventKind::kCreated, entry->node, caller.pid);
   note(EventKind::kOpened, entry->node, caller.pid);
@@ -195,8 +192,7 @@ Result<std::pair<Entry, OpenFile>> FileSystem::open_created(int parent_fd, const
     inodes_.forget(entry->node, 1);
     return fail(ESTALE);
   }
-  const bool in_use = maybe_held(**inodes_.find(entry->node)) && is_array(entry->node);
-  if ((flags & O_TRUNC) != 0 && in_use) {
+  if ((flags & O_TRUNC) != 0 && is_used_array(entry->node)) {
     const auto path_fd = open_name(parent_fd, name);
     const auto replaced =
         path_fd.and_then([&](const Fd& fd) { return replace(parent_fd, name, fd.get()); });
@@ -240,6 +236,7 @@ void FileSystem::release(NodeId node, std::uint64_t handle, int flags) {
     kept_->drop(handle);
   }
   inodes_.released(node, is_writable(flags));
+  users_->changed();
   fault_point("release: counted");
 }
 

@@ -8,7 +8,6 @@
 
 #include "fault_point.hpp"
 #include "file_system.hpp"
-#include "processes.hpp"
 #include "replacement.hpp"
 
 namespace arrayfs {
@@ -28,6 +27,15 @@ bool is_sealed(const std::string& path, const std::string& prefix) {
 
 bool has_acl(const std::string& path) {
   return getxattr(path.c_str(), "system.posix_acl_access", nullptr, 0) >= 0;
+}
+
+// Whether the kernel would grant a lease at this moment; EAGAIN when others use the file.
+Result<void> try_lease(int fd, int kind) {
+  if (fcntl(fd, F_SETLEASE, kind) != 0) {
+    return fail(errno);
+  }
+  fcntl(fd, F_SETLEASE, F_UNLCK);
+  return {};
 }
 
 std::string path_of(int fd) {
@@ -157,14 +165,28 @@ FileSystem::Nameless FileSystem::nameless() const {
 
 // ---- overwriting
 
-bool FileSystem::is_array(NodeId node) {
+bool FileSystem::is_used_array(NodeId node) {
   const auto file = inspect(node);
-  return file && file->layout;
+  return file && file->layout && is_used(**inodes_.find(node), file->fd.get());
 }
 
-bool FileSystem::is_mapped(NodeId node) {
-  const auto inode = inodes_.find(node);
-  return !inode || !mappers_of(options_.device, (*inode)->ino).empty();
+// Where programs use the backing files themselves, a mapping outlives its RELEASE. A write lease is
+// granted exactly when nobody else has the file open or mapped: that much is known in microseconds.
+// No program can be opening the file meanwhile: it would have been counted.
+bool FileSystem::is_used(Inode& inode, int fd) const {
+  if (inode.opens() != 0 || (inode.flags & kOpenedBefore) == 0 || !options_.backing) {
+    return inode.opens() != 0;
+  }
+  if (!try_lease(fd, F_WRLCK)) {
+    return true;
+  }
+  inode.flags &= ~static_cast<std::uint32_t>(kOpenedBefore);
+  return false;
+}
+
+bool FileSystem::is_mapped(const Inode& inode) const {
+  users_->changed();  // what was seen before a mapping was made does not count
+  return !users_->of(inode.ino).mapped_by.empty();
 }
 
 // An empty file that somebody has open is about to be written.
@@ -191,21 +213,22 @@ Result<void> FileSystem::make_room_for_overwrite(NodeId node, const Caller& call
                           earlier->wanted_ino == (*inode)->ino;
   second_lookups_.done(caller.pid);
 
-  const auto st = shm::posix::stat_at(*fd, "", AT_EMPTY_PATH);
-  if (!st || st->st_size == 0 || !is_array(node)) {
+  const auto file = inspect(node);
+  if (!file || !file->layout) {
     return {};
   }
-  if ((*inode)->opens() == 0 && ((*inode)->flags & kOpenedBefore) == 0) {
+  if (!is_used(**inode, file->fd.get())) {
     count_version(store_, *fd);
     return {};
   }
   if (was_given || by_no_name) {
-    const bool held = (*inode)->opens() != 0 || is_mapped(node);
+    const bool held = (*inode)->opens() != 0 || is_mapped(**inode);
     return held ? fail(ETXTBSY) : Result<void>{};
   }
-  journal_->intend({st->st_ino, st->st_ino});
+  const struct stat& st = file->attr;
+  journal_->intend({st.st_ino, st.st_ino});
   // The kernel looks the name up again: that is when it gets its new version.
-  second_lookups_.expect(caller.pid, *st, name_in_store(node, *st).value_or(""));
+  second_lookups_.expect(caller.pid, st, name_in_store(node, st).value_or(""));
   return fail(ESTALE);
 }
 
@@ -301,12 +324,11 @@ Result<void> FileSystem::check_shrink(NodeId node, std::uint64_t size, bool by_h
   if (!inode || !st || size >= static_cast<std::uint64_t>(st->st_size)) {
     return {};
   }
-  const std::uint32_t own = by_handle ? 1 : 0;
-  const bool maybe_held = (*inode)->opens() > own || ((*inode)->flags & kOpenedBefore) != 0;
-  if (!maybe_held || !is_array(node)) {
+  if (!is_used_array(node)) {
     return {};
   }
-  const bool held = (*inode)->opens() > own || is_mapped(node);
+  const std::uint32_t own = by_handle ? 1 : 0;
+  const bool held = (*inode)->opens() > own || is_mapped(**inode);
   return held ? fail(ETXTBSY) : Result<void>{};
 }
 
@@ -344,10 +366,9 @@ Result<void> FileSystem::set_sealed(NodeId node, const ArrayFile& file, bool sea
   // In passthrough a program may have closed its descriptor and write through a mapping. A read
   // lease is granted exactly when nobody can write.
   if (options_.backing) {
-    if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0) {
-      return fail(errno == EAGAIN ? EBUSY : errno);
+    if (auto nobody = try_lease(fd, F_RDLCK); !nobody) {
+      return fail(nobody.error().code == EAGAIN ? EBUSY : nobody.error().code);
     }
-    fcntl(fd, F_SETLEASE, F_UNLCK);
   }
   if (fsetxattr(fd, name.c_str(), "1", 1, 0) != 0) {
     return fail(errno);

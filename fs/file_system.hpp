@@ -21,6 +21,7 @@
 
 #include "array_file.hpp"
 #include "event_log.hpp"
+#include "file_users.hpp"
 #include "inode_table.hpp"
 #include "quota.hpp"
 #include "recent_writes.hpp"
@@ -226,8 +227,11 @@ class FileSystem {
   };
   [[nodiscard]] Nameless nameless() const;
   [[nodiscard]] const Store& store() const { return store_; }
-  /// Of the mount, as in /proc/PID/maps.
-  [[nodiscard]] const std::string& device() const { return options_.device; }
+  /// Whether a program may have the file open or mapped. `fd` is open for reading; while this
+  /// process has another such descriptor of the file, the answer is yes.
+  [[nodiscard]] bool is_used(Inode& inode, int fd) const;
+  /// Asked for who uses the files of this mount.
+  [[nodiscard]] std::shared_ptr<FileUsers> users() const { return users_; }
   [[nodiscard]] const State& state() const { return inodes_.state(); }
   [[nodiscard]] shm::Result<Inode*> find(NodeId node) { return inodes_.find(node); }
 
@@ -241,7 +245,8 @@ class FileSystem {
         inodes_(std::move(inodes)),
         second_lookups_(memory.state()),
         events_(memory.state()),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        users_(std::make_shared<FileUsers>(options_.device)) {}
 
   [[nodiscard]] shm::Result<shm::posix::Fd> reopen(NodeId node, int flags);
   /// The file `name` in a directory of the store, O_PATH, and nothing outside of it.
@@ -292,8 +297,8 @@ class FileSystem {
   [[nodiscard]] shm::Result<std::string> name_in_store(NodeId node, const struct stat& st);
   [[nodiscard]] shm::Result<void> check_shrink(NodeId node, std::uint64_t size, bool by_handle);
   [[nodiscard]] std::uint64_t measure() const;
-  [[nodiscard]] bool is_array(NodeId node);
-  [[nodiscard]] bool is_mapped(NodeId node);
+  [[nodiscard]] bool is_used_array(NodeId node);
+  [[nodiscard]] bool is_mapped(const Inode& inode) const;
   [[nodiscard]] bool is_open(std::uint64_t ino);
   [[nodiscard]] shm::Result<void> set_own_xattr(NodeId node, const ArrayFile& file,
                                                 std::string_view name, std::string_view value);
@@ -309,6 +314,7 @@ class FileSystem {
   EventLog events_;
   RecentWrites recent_writes_;
   ServeOptions options_;
+  std::shared_ptr<FileUsers> users_;
   std::optional<Quota> quota_;
 };
 

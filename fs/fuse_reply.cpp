@@ -34,7 +34,11 @@ void refuse(fuse_req_t request, const shm::Error& error) {
 }
 
 double attr_timeout(Session& session, NodeId node) {
-  if (ControlTree::owns(node) || session.files().links()) {
+  if (ControlTree::owns(node)) {
+    const double for_open = ControlTree::is_sized_late(node) ? 0 : kViewTimeout;
+    return ControlTree::is_fixed(node) ? kFixedTimeout : for_open;
+  }
+  if (session.files().links()) {
     return 0;
   }
   const auto inode = session.files().find(node);
@@ -47,11 +51,14 @@ fuse_entry_param entry_param(Session& session, const Entry& entry) {
   param.ino = entry.node;
   param.generation = entry.generation;
   param.attr = entry.attr;
-  // The control tree is generated afresh, and on the link plane a file becomes an array without
-  // the daemon's doing: nothing of them is kept. The page of an array may be another one next time.
-  const bool fleeting = ControlTree::owns(entry.node) || session.files().links() ||
-                        session.files().is_sync_page(entry.node);
-  param.entry_timeout = fleeting ? 0 : kTimeout;
+  // On the link plane a file becomes an array without the daemon's doing: nothing is kept. The page
+  // of an array may be another one next time.
+  const bool fleeting = session.files().links() || session.files().is_sync_page(entry.node);
+  if (ControlTree::owns(entry.node)) {
+    param.entry_timeout = ControlTree::is_fixed(entry.node) ? kFixedTimeout : 0;
+  } else {
+    param.entry_timeout = fleeting ? 0 : kTimeout;
+  }
   param.attr_timeout = attr_timeout(session, entry.node);
   return param;
 }

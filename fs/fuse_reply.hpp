@@ -23,6 +23,12 @@ namespace arrayfs {
 inline constexpr double kTimeout = 3600;
 inline constexpr double kTimeoutUnderWriters = 1;
 
+// Of the control tree the kernel keeps what is always there; the numbers of those nodes are the
+// server's, which may be replaced by another version. What is about a file is looked up every time,
+// and its attributes are kept for the open that follows.
+inline constexpr double kFixedTimeout = 1;
+inline constexpr double kViewTimeout = 0.02;
+
 // More than the kernel asks for at once; a size of 4 GiB is no reason to have them.
 inline constexpr size_t kMaxReplyBytes = 1U << 20;
 

@@ -47,7 +47,7 @@ shm::Result<void> drop_privileges() {
     return {};
   }
   raise_descriptor_limit();
-  // Needs a capability that goes: see ActAs in file_system.cpp.
+  // Needs a capability that goes: see act_as.hpp.
   if ((prctl(PR_GET_SECUREBITS) & SECBIT_NO_SETUID_FIXUP) == 0 &&
       prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0) {
     return shm::posix::fail_errno("securebits");

@@ -13,10 +13,10 @@
 #include <thread>
 
 #include "fault_point.hpp"
+#include "file_users.hpp"
 #include "fuse_ops.hpp"
 #include "log.hpp"
 #include "mount_point.hpp"
-#include "processes.hpp"
 #include "version.hpp"
 
 namespace arrayfs {
@@ -356,6 +356,7 @@ void Session::forget_attributes(NodeId node) {
 }
 
 Result<void> Session::loop() {
+  signal(SIGIO, SIG_IGN);  // sent when a file is opened while a lease on it is being asked for
   const AwaitedSignals signals(
       [this] {
         // Who tells the kernel of names may wait for requests that are yet to be answered here.

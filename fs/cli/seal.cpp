@@ -4,12 +4,10 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <filesystem>
-#include <iterator>
+#include <map>
 
-#include "../processes.hpp"
+#include "../file_users.hpp"
 #include "commands.hpp"
 #include "mounted_path.hpp"
 
@@ -26,17 +24,22 @@ Examples:
   arrayfs unseal /mnt/arrays/w.npy)";
 
 // Who writes: through a mapping, or with the file open; each process once.
-std::vector<Process> writers_of(const std::string& path, const struct stat& st) {
-  const std::string device = fmt::format("{:02x}:{:02x}", major(st.st_dev), minor(st.st_dev));
-  std::error_code error;
-  std::vector<Process> users = openers_of(std::filesystem::canonical(path, error).string());
-  std::ranges::move(mappers_of(device, st.st_ino), std::back_inserter(users));
-  std::erase_if(users, [](const Process& process) { return !process.writable; });
-  std::ranges::sort(users, {}, &Process::pid);
-  // Not std::ranges::unique, whose result clang 14 cannot compile.
-  const auto same = [](const Process& a, const Process& b) { return a.pid == b.pid; };
-  users.erase(std::unique(users.begin(), users.end(), same), users.end());
-  return users;
+std::vector<Process> writers_of(const struct stat& st) {
+  FileUsers users(fmt::format("{:02x}:{:02x}", major(st.st_dev), minor(st.st_dev)));
+  const auto [open_by, mapped_by] = users.of(st.st_ino);
+  std::map<pid_t, std::string> writers;
+  for (const auto& list : {open_by, mapped_by}) {
+    for (const FileUser& user : list) {
+      if (user.writable) {
+        writers[user.pid] = user.command;
+      }
+    }
+  }
+  std::vector<Process> processes;
+  for (auto& [pid, command] : writers) {
+    processes.push_back({pid, std::move(command)});
+  }
+  return processes;
 }
 
 Result<void> set_sealed(const std::string& path, bool sealed) {
@@ -56,7 +59,7 @@ Result<void> set_sealed(const std::string& path, bool sealed) {
   }
   if (errno == EBUSY) {
     return fail(EBUSY, fmt::format("{}: being written by {}; let that close it first", path,
-                                   describe(writers_of(path, st))));
+                                   describe(writers_of(st))));
   }
   return fail(errno, path);
 }

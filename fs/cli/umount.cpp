@@ -9,8 +9,8 @@
 #include <map>
 #include <shm/posix.hpp>
 
+#include "../file_users.hpp"
 #include "../mount_config.hpp"
-#include "../processes.hpp"
 #include "../store.hpp"
 #include "../text.hpp"
 #include "commands.hpp"

@@ -1,7 +1,6 @@
 // `info/PATH`: an array in words, `key: value` lines, then a preview of its values.
 #include <fmt/format.h>
 
-#include "../processes.hpp"
 #include "../text.hpp"
 #include "formats.hpp"
 #include "preview.hpp"
@@ -9,8 +8,6 @@
 
 namespace arrayfs {
 namespace {
-
-using NoProcesses = std::vector<Process>;
 
 std::string describe(const ViewInput& input) {
   const ArrayFile& file = input.file;
@@ -46,10 +43,9 @@ std::string describe(const ViewInput& input) {
   }
   line("open", fmt::format("{} ({} for writing)", input.opens, input.writers));
   // Of other users' processes an ordinary user's daemon knows nothing.
-  const std::uint64_t ino = file.attr.st_ino;
-  line("open_by", describe_use(input.opens != 0 ? openers_of(input.device, ino) : NoProcesses{}));
-  line("mapped_by",
-       describe_use(input.maybe_mapped ? mappers_of(input.device, ino) : NoProcesses{}));
+  const UsersOfFile users = input.users ? input.users->of(file.attr.st_ino) : UsersOfFile{};
+  line("open_by", describe(users.open_by));
+  line("mapped_by", describe(users.mapped_by));
   if (input.ring_control.valid()) {
     text += ring_text(shm::read_ring_status(input.ring_control.get()));
   }

@@ -1,7 +1,6 @@
 // `json/PATH.json`: an array's metadata for programs.
 #include <nlohmann/json.hpp>
 
-#include "../processes.hpp"
 #include "../text.hpp"
 #include "formats.hpp"
 #include "ring.hpp"
@@ -46,19 +45,16 @@ std::string describe(const ViewInput& input) {
   }
   json["open"] = input.opens;
   json["writers"] = input.writers;
-  const auto users = [](const std::vector<Process>& processes) {
-    auto list = nlohmann::ordered_json::array();
-    for (const Process& process : processes) {
-      list.push_back(
-          {{"pid", process.pid}, {"command", process.command}, {"writes", process.writable}});
+  const auto list = [](const std::vector<FileUser>& users) {
+    auto entries = nlohmann::ordered_json::array();
+    for (const FileUser& user : users) {
+      entries.push_back({{"pid", user.pid}, {"command", user.command}, {"writes", user.writable}});
     }
-    return list;
+    return entries;
   };
-  const std::uint64_t ino = file.attr.st_ino;
-  json["open_by"] =
-      users(input.opens != 0 ? openers_of(input.device, ino) : std::vector<Process>{});
-  json["mapped_by"] =
-      users(input.maybe_mapped ? mappers_of(input.device, ino) : std::vector<Process>{});
+  const UsersOfFile users = input.users ? input.users->of(file.attr.st_ino) : UsersOfFile{};
+  json["open_by"] = list(users.open_by);
+  json["mapped_by"] = list(users.mapped_by);
   if (input.ring_control.valid()) {
     json["ring"] = ring_json(shm::read_ring_status(input.ring_control.get()));
   }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "../array_file.hpp"
+#include "../file_users.hpp"
 #include "../mount_status.hpp"
 
 namespace arrayfs {
@@ -35,8 +36,7 @@ struct ViewInput {
   std::uint32_t opens = 0;      ///< open file descriptions at that moment
   std::uint32_t writers = 0;    ///< of those, the writable ones
   std::uint32_t generated = 0;  ///< the number of the generated file that was opened; 0: the view
-  std::string device = {};      ///< of the mount, as in /proc/PID/maps
-  bool maybe_mapped = false;    ///< somebody had it open before
+  std::shared_ptr<FileUsers> users = {};  ///< asked for who uses it; null: nobody does
   shm::posix::Fd ring_control = {};  ///< of an array that is a ring: its control file, to be read
 };
 
@@ -57,6 +57,8 @@ class ViewStream {
                                                       std::span<char> buffer) = 0;
   /// All bytes of the view, where they are counted before they are made.
   [[nodiscard]] virtual std::optional<std::uint64_t> size_bytes() const { return std::nullopt; }
+  /// All bytes of the view, where they were made when it was opened.
+  [[nodiscard]] virtual std::optional<std::string_view> text() const { return std::nullopt; }
 };
 
 using OpenedStream = shm::Result<std::unique_ptr<ViewStream>>;
@@ -67,6 +69,7 @@ class TextStream final : public ViewStream {
   explicit TextStream(std::string text) : text_(std::move(text)) {}
   [[nodiscard]] shm::Result<std::size_t> read(std::uint64_t offset,
                                               std::span<char> buffer) override;
+  [[nodiscard]] std::optional<std::string_view> text() const override { return text_; }
 
  private:
   std::string text_;
