@@ -413,6 +413,7 @@ TEST_P(FileSystemTest, SparseMountsReserveNothing) {
 
 TEST_P(FileSystemTest, AnUnusedArrayIsOverwrittenInPlace) {
   const NodeId node = enter_array();
+  open_and_close(node, O_RDWR);
   open_and_close(node, O_RDWR | O_TRUNC);
   EXPECT_EQ(store_.stat("w.npy").st_size, 0);
   EXPECT_EQ(must(files().lookup(kRootNode, "w.npy")).node, node);
