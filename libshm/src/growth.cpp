@@ -113,10 +113,10 @@ Result<Layout> read_growing_npy(int fd) {
   auto locked = posix::lock_range(fd, posix::LockKind::kShared, kHeaderLock, false);
   if (!locked && locked.error().code == EAGAIN) {
     // Somebody else's lock of the whole file keeps writers of the header away, too; only theirs is
-    // waited for.
+    // waited for. The kernel shows theirs as one with the growth lock before it.
     const auto other = posix::find_lock(fd, posix::LockKind::kShared, kHeaderLock);
-    const bool writer = !other || (other->offset == kHeaderLock.offset &&
-                                   other->size_bytes == kHeaderLock.size_bytes);
+    const std::uint64_t end = kHeaderLock.offset + kHeaderLock.size_bytes;
+    const bool writer = !other || other->offset + other->size_bytes == end;
     if (writer) locked = posix::lock_range(fd, posix::LockKind::kShared, kHeaderLock, true);
   }
   auto layout = read_npy(fd);

@@ -4,10 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <numeric>
 #include <random>
 #include <shm/array.hpp>
@@ -146,6 +149,24 @@ TEST_F(Growth, AForeignLockOfTheWholeFileDoesNotKeepReadersOut) {
   const auto fd = *posix::open_at(AT_FDCWD, path_, O_RDWR);
   ASSERT_TRUE(posix::lock_range(fd.get(), posix::LockKind::kExclusive, {}, false));
   EXPECT_TRUE(Array::open(path_));
+}
+
+TEST_F(Growth, ReadersWaitForTheHeaderToBeWhole) {
+  constexpr posix::ByteRange kGrowthLock{0, 1};
+  constexpr posix::ByteRange kHeaderLock{1, 9};
+  make({2});
+  const auto fd = *posix::open_at(AT_FDCWD, path_, O_RDWR);
+  for (const auto range : {kGrowthLock, kHeaderLock}) {
+    ASSERT_TRUE(posix::lock_range(fd.get(), posix::LockKind::kExclusive, range, false));
+  }
+  std::array<std::byte, 16> header;
+  ASSERT_TRUE(posix::pread_full(fd.get(), header, 0));
+  ASSERT_TRUE(posix::pwrite_full(fd.get(), std::array<std::byte, 16>{}, 0));
+  auto reader = std::async(std::launch::async, [this] { return Array::open(path_).has_value(); });
+  EXPECT_EQ(reader.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  ASSERT_TRUE(posix::pwrite_full(fd.get(), header, 0));
+  ASSERT_TRUE(posix::unlock_range(fd.get(), kHeaderLock));
+  EXPECT_TRUE(reader.get());
 }
 
 // Appenders that are killed at any time, and readers that open all the while: every array that is
