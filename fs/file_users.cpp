@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
@@ -90,7 +91,28 @@ FileUser& user(std::vector<FileUser>& users, pid_t pid) {
   return users.back();
 }
 
+// A daemon of this program has a descriptor for each file that its kernel knows, all of them in the
+// store: to look at tens of thousands takes long. Of others nobody has that many by chance.
+bool has_store_open(const std::string& process, std::uint64_t open_files) {
+  constexpr std::uint64_t kMany = 256;
+  if (open_files < kMany) {
+    return false;
+  }
+  std::istringstream arguments(shm::posix::read_file(process + "/cmdline", 1U << 20).value_or(""));
+  std::string program;
+  std::string command;
+  std::getline(arguments, program, '\0');
+  std::getline(arguments, command, '\0');
+  return stdfs::path(program).filename() == "arrayfs" &&
+         (command == "mount" || command == "resume");  // the latter after an upgrade
+}
+
 void add_opened(pid_t pid, const std::string& process, MountsOfDevice& mounts, Users& users) {
+  struct stat descriptors {};  // since Linux 6.2 its size is their number
+  if (stat((process + "/fd").c_str(), &descriptors) != 0 ||
+      has_store_open(process, static_cast<std::uint64_t>(descriptors.st_size))) {
+    return;
+  }
   std::error_code error;
   for (stdfs::directory_iterator fd(process + "/fdinfo", error), end; !error && fd != end;
        fd.increment(error)) {
