@@ -90,7 +90,7 @@ Result<std::optional<Reservation>> FileSystem::growth(NodeId node, std::uint64_t
   return Reservation(std::move(*fd), size, now, admit(size - now));
 }
 
-std::uint64_t FileSystem::measure() const {
+std::uint64_t FileSystem::measure() {
   std::uint64_t bytes = nameless().bytes;
   std::error_code error;  // what vanishes meanwhile holds nothing
   for (const int base : {store_.root_fd(), store_.private_fd()}) {
@@ -151,7 +151,8 @@ bool FileSystem::take_refusal(NodeId node) {
   return refused;
 }
 
-FileSystem::Nameless FileSystem::nameless() const {
+FileSystem::Nameless FileSystem::nameless() {
+  let_go_of_kept();
   Nameless sum;
   inodes_.each_nameless([&](const Inode& inode) {
     const auto st = shm::posix::stat_at(inode.fd, "", AT_EMPTY_PATH);

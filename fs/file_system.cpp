@@ -79,7 +79,15 @@ Result<Entry> FileSystem::enter(int parent_fd, const char* name) {
   return Entry{*node, (*inodes_.find(*node))->generation, shown(*st)};
 }
 
+// What was kept for a thread that never came, since it was killed or interrupted.
+void FileSystem::let_go_of_kept() {
+  if (second_lookups_.all_over()) {
+    inodes_.free_nameless();
+  }
+}
+
 Result<Entry> FileSystem::lookup(NodeId parent, const char* name) {
+  let_go_of_kept();
   return inodes_.fd(parent).and_then([&](int fd) { return enter(fd, name); });
 }
 

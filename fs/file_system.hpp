@@ -225,7 +225,7 @@ class FileSystem {
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
   };
-  [[nodiscard]] Nameless nameless() const;
+  [[nodiscard]] Nameless nameless();
   [[nodiscard]] const Store& store() const { return store_; }
   /// Whether a program may have the file open or mapped. `fd` is open for reading; while this
   /// process has another such descriptor of the file, the answer is yes.
@@ -296,8 +296,9 @@ class FileSystem {
   [[nodiscard]] shm::Result<std::uint64_t> replace(int parent_fd, const char* name, int path_fd);
   [[nodiscard]] shm::Result<std::string> name_in_store(NodeId node, const struct stat& st);
   [[nodiscard]] shm::Result<void> check_shrink(NodeId node, std::uint64_t size, bool by_handle);
-  [[nodiscard]] std::uint64_t measure() const;
+  [[nodiscard]] std::uint64_t measure();
   [[nodiscard]] bool is_used_array(NodeId node);
+  void let_go_of_kept();
   [[nodiscard]] bool is_mapped(const Inode& inode) const;
   [[nodiscard]] bool is_open(std::uint64_t ino);
   [[nodiscard]] shm::Result<void> set_own_xattr(NodeId node, const ArrayFile& file,

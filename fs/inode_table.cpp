@@ -297,12 +297,16 @@ std::optional<NodeId> InodeTable::find_by_ino(std::uint64_t ino) const {
   return slot != 0 ? std::optional<NodeId>(slot) : std::nullopt;
 }
 
-void InodeTable::each_nameless(const std::function<void(const Inode&)>& visit) const {
+void InodeTable::each_nameless(const std::function<void(Inode&)>& visit) {
   for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
     if (inodes_[slot].ino != 0 && (inodes_[slot].flags & (kNameless | kGone)) == kNameless) {
       visit(inodes_[slot]);
     }
   }
+}
+
+void InodeTable::free_nameless() {
+  each_nameless([this](Inode& inode) { free_memory_if_nameless(inode); });
 }
 
 std::uint32_t InodeTable::find_slot(std::uint64_t ino) const {

@@ -64,7 +64,9 @@ class InodeTable {
   void lost_name(std::uint64_t ino);
   [[nodiscard]] std::optional<NodeId> find_by_ino(std::uint64_t ino) const;
   /// Calls `visit` with each file that lost its name.
-  void each_nameless(const std::function<void(const Inode&)>& visit) const;
+  void each_nameless(const std::function<void(Inode&)>& visit);
+  /// Frees the memory of those that only views know, and that were kept for somebody till now.
+  void free_nameless();
 
   /// Sets or takes away the backing id of a node.
   void set_backing(Inode& inode, std::int32_t backing_id);

@@ -53,6 +53,15 @@ void SecondLookups::remember(SecondLookup entry) {
   state_.second_lookups_until_ms = entry.expires_ms;
 }
 
+bool SecondLookups::all_over() {
+  if (state_.second_lookups_until_ms == 0 ||
+      monotonic_ms() < state_.second_lookups_until_ms + kKeptMs) {
+    return false;
+  }
+  state_.second_lookups_until_ms = 0;
+  return true;
+}
+
 bool SecondLookups::leads(const SecondLookup& entry, std::string_view path) {
   const std::uint64_t hash = path_hash(path);
   return hash == entry.wanted_path || hash == entry.earlier_path;
@@ -63,10 +72,6 @@ SecondLookup* SecondLookups::find(pid_t thread) {
     return nullptr;  // the common case: one comparison for each lookup
   }
   const std::int64_t now = monotonic_ms();
-  if (now >= state_.second_lookups_until_ms) {
-    state_.second_lookups_until_ms = 0;
-    return nullptr;
-  }
   for (SecondLookup& entry : state_.second_lookups) {
     if (entry.thread == thread && entry.expires_ms > now) {
       return &entry;

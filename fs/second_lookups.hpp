@@ -36,6 +36,9 @@ class SecondLookups {
   /// The thread opened what it found, or never will.
   void done(pid_t thread);
 
+  /// True once after the last of the threads either came or was given up: nothing is kept any more.
+  [[nodiscard]] bool all_over();
+
   /// Whether the file is kept for a thread other than this one.
   [[nodiscard]] bool kept_for_another(std::uint64_t ino, pid_t thread) const;
   /// Whether the file is kept for any thread.
