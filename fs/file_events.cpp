@@ -59,7 +59,6 @@ void FileSystem::note_name(EventKind kind, NodeId parent, const char* name,
 }
 
 void FileSystem::note_made(NodeId parent, const char* name, pid_t pid) {
-  options_.attributes_changed(parent);
   const auto fd = inodes_.fd(parent);
   const auto st = fd ? shm::posix::stat_at(*fd, name, AT_SYMLINK_NOFOLLOW) : shm::fail(ESTALE);
   if (!events_.wanted() || !st) {

@@ -226,6 +226,10 @@ class FileSystem {
     std::uint64_t bytes = 0;
   };
   [[nodiscard]] Nameless nameless();
+  /// Visits the directories that the kernel knows.
+  void each_directory(const std::function<void(NodeId)>& visit) const {
+    inodes_.each_directory(visit);
+  }
   [[nodiscard]] const Store& store() const { return store_; }
   /// Whether a program may have the file open or mapped. `fd` is open for reading; while this
   /// process has another such descriptor of the file, the answer is yes.

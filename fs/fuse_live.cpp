@@ -124,8 +124,10 @@ void make_array(fuse_req_t request, std::uint64_t handle, std::string_view line)
                                 : refuse(request, made.error());
       }
       session->views().remove(handle);
-      session->files().note_made(parent, name.c_str(), pid);
-      fuse_reply_write(request, size);
+      session->forget_listing(parent, [=] {
+        session->files().note_made(parent, name.c_str(), pid);
+        fuse_reply_write(request, size);
+      });
     });
   });
 }

@@ -43,7 +43,11 @@ void op_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
         });
       },
       [&](const Entry& entry) {
-        if (!reply_entry(request, entry) && replaced) {
+        const bool known = reply_entry(request, entry);
+        if (replaced) {
+          session.forget_listing(parent);
+        }
+        if (replaced && !known) {
           session.forget_name(parent, name);
         }
       });
@@ -133,6 +137,8 @@ void op_opendir(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
       },
       [&](std::uint64_t handle) {
         info->fh = handle;
+        const bool keeps = !ControlTree::owns(node) && session_of(request).keeps_listings();
+        info->cache_readdir = info->keep_cache = keeps ? 1 : 0;
         if (fuse_reply_open(request, info) == -ENOENT && !ControlTree::owns(node)) {
           files_of(request).release_directory(handle);
         }

@@ -305,6 +305,14 @@ void InodeTable::each_nameless(const std::function<void(Inode&)>& visit) {
   }
 }
 
+void InodeTable::each_directory(const std::function<void(NodeId)>& visit) const {
+  for (std::uint32_t slot = kRootNode; slot < state_.used_slots; ++slot) {
+    if (inodes_[slot].ino != 0 && S_ISDIR(inodes_[slot].mode)) {
+      visit(slot);
+    }
+  }
+}
+
 void InodeTable::free_nameless() {
   each_nameless([this](Inode& inode) { free_memory_if_nameless(inode); });
 }

@@ -65,6 +65,8 @@ class InodeTable {
   [[nodiscard]] std::optional<NodeId> find_by_ino(std::uint64_t ino) const;
   /// Calls `visit` with each file that lost its name.
   void each_nameless(const std::function<void(Inode&)>& visit);
+  /// Visits the directories that the kernel knows.
+  void each_directory(const std::function<void(NodeId)>& visit) const;
   /// Frees the memory of those that only views know, and that were kept for somebody till now.
   void free_nameless();
 

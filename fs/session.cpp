@@ -325,20 +325,26 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
   waiting_.emplace(*files_, protocol_, state_);
   reaper_.emplace(store_, [this](const Reaper::Removal& removal) {
     mailbox_->post([this, removal] {
-      files_->note_expired(removal.ino, removal.parent_ino, removal.name);
-      if (removal.last_name) {
-        files_->lost_name(removal.ino);
+      const auto parent = files_->find_by_ino(removal.parent_ino);
+      if (!parent) {
+        return expired(removal);
       }
-      files_->lost_name(removal.sync_page_ino);
-      if (const auto node = files_->find_by_ino(removal.ino)) {
-        forget_attributes(*node);
-      }
-      if (const auto parent = files_->find_by_ino(removal.parent_ino)) {
-        forget_name(*parent, removal.name);
-      }
+      forget_name(*parent, removal.name);
+      forget_listing(*parent, [this, removal] { expired(removal); });
     });
   });
   return {};
+}
+
+void Session::expired(const Reaper::Removal& removal) {
+  files_->note_expired(removal.ino, removal.parent_ino, removal.name);
+  if (removal.last_name) {
+    files_->lost_name(removal.ino);
+  }
+  files_->lost_name(removal.sync_page_ino);
+  if (const auto node = files_->find_by_ino(removal.ino)) {
+    forget_attributes(*node);
+  }
 }
 
 // The kernel may still know the name. Telling it takes the directory's lock, which a request that
@@ -346,6 +352,15 @@ Result<void> Session::start_serving(std::optional<Backing> backing) {
 void Session::forget_name(NodeId parent, const std::string& name) {
   notifier_->run(Executor::Job([this, parent, name] {
     fuse_lowlevel_notify_inval_entry(session_, parent, name.data(), name.size());
+  }));
+}
+
+void Session::forget_listing(NodeId directory, const Mailbox::Task& after) {
+  notifier_->run(Executor::Job([this, directory, after] {
+    fuse_lowlevel_notify_inval_inode(session_, directory, 0, 0);
+    if (after) {
+      mailbox_->post(after);
+    }
   }));
 }
 

@@ -64,6 +64,11 @@ class Session {
   [[nodiscard]] MountStatus status();
   /// Tells the kernel that what it knows of a name is over.
   void forget_name(NodeId parent, const std::string& name);
+  /// The same of the names in a directory and of its times, which then were changed by this
+  /// process; `after` runs on the session's thread when the kernel knows.
+  void forget_listing(NodeId directory, const Mailbox::Task& after = {});
+  /// Whether the kernel may keep what is in a directory: nobody else changes it.
+  [[nodiscard]] bool keeps_listings() const { return store_.is_private() && !shows_links(); }
 
  private:
   [[nodiscard]] const char* plane() const;
@@ -80,6 +85,7 @@ class Session {
   void process_again(std::span<std::byte> request, const std::function<void()>& done);
   [[nodiscard]] std::vector<std::vector<std::byte>> read_again();
   void forget_attributes(NodeId node);
+  void expired(const Reaper::Removal& removal);
 
   const MountConfig& config_;
   const Store& store_;

@@ -82,6 +82,8 @@ Result<void> Session::take_over() {
     process_again(request, [] {});
   }
   backlog.work_off([this](auto request, const auto& done) { process_again(request, done); });
+  // Of what the last server changed itself it may not have told.
+  files_->each_directory([this](NodeId directory) { forget_listing(directory); });
   return {};
 }
 

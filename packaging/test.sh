@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the Debian packages and tries them in a clean Debian 12: install, run as a service under a
-# booted systemd, mount, upgrade with an array mapped, remove, purge. Needs root, /dev/fuse and a
-# Debian mirror; installs the tools it needs.
+# booted systemd, mount, upgrade with an array mapped, remove, purge. Then the same with the rpm
+# packages, short of the service. Needs root, /dev/fuse and a Debian mirror; installs the tools it
+# needs.
 #   test.sh [--twice] [DIR]    --twice: builds a second time and compares; DIR: keeps the packages there
 set -eu
 
@@ -39,7 +40,7 @@ debs=${1:-$work/debs}
 
 step "tools"
 missing=
-for package in build-essential debhelper dh-python debootstrap fakeroot lintian; do
+for package in build-essential debhelper dh-python debootstrap fakeroot lintian rpm; do
   case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>&1) in
     ii*) ;;
     *) missing="$missing $package" ;;
@@ -192,4 +193,30 @@ rm -f "$tree/mapper.py"
 rmdir "$tree/mnt/arrays"
 files >"$work/after"
 diff "$work/before" "$work/after" || fail "the packages left files"
+
+step "the rpm packages"
+packaging/build-rpms.sh "$work/rpms" >"$work/rpms.log" 2>&1 || { tail -n 50 "$work/rpms.log" && exit 1; }
+(cd "$work/rpms" && ls -l -- *.rpm)
+rpms() {
+  # What they need is there under Debian's names.
+  rpm --root "$tree" --dbpath /rpmdb --nodeps "$@"
+}
+rpms -i "$work"/rpms/*.rpm
+mkdir "$tree/mnt/arrays"
+in_tree timeout 60 mount -t arrayfs arrayfs:arrays /mnt/arrays -o size=64M
+in_tree env LD_LIBRARY_PATH=/usr/lib64 PYTHONPATH=/usr/lib/python3.11/site-packages timeout 60 python3 - <<'PYTHON'
+import numpy as np, arrayfs
+arrayfs.create("/mnt/arrays/w.npy", "float64", (1000,))[:] = 2
+with arrayfs.lock("/mnt/arrays/w.npy"):
+    assert np.load("/mnt/arrays/w.npy", mmap_mode="r").sum() == 2000
+PYTHON
+before=$(server)
+rpms -U --force "$work"/rpms/arrayfs-[0-9]*.rpm
+[ "$(server)" != "$before" ] || fail "after the upgrade of the rpm package the old program still serves"
+in_tree timeout 60 arrayfs umount --discard /mnt/arrays
+rpms -e arrayfs libshm libshm-devel python3-arrayfs
+rm -r "$tree/rpmdb"
+rmdir "$tree/mnt/arrays"
+files >"$work/after"
+diff "$work/before" "$work/after" || fail "the rpm packages left files"
 echo "packaging: 1 passed, 0 failed"

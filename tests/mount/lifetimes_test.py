@@ -55,6 +55,12 @@ class Lifetimes(unittest.TestCase):
         wait_until(lambda: not path.exists(), f"{path.name} is removed")
         self.assertNotIn(path.name, os.listdir(path.parent))
 
+    def test_a_listing_that_the_kernel_keeps(self):
+        self.assertEqual(os.listdir(self.mount.path), os.listdir(self.mount.path))
+        os.setxattr(self.path, TTL, b"1")
+        wait_until(lambda: self.path.name not in os.listdir(self.mount.path), "it is listed no more")
+        self.assertFalse(self.path.exists())
+
     def test_ttl(self):
         used = self.used()
         os.setxattr(self.path, TTL, b"1")

@@ -239,6 +239,13 @@ class Making(Live):
                     self.assertEqual(errno.errorcode[error.exception.errno], errno.errorcode[code])
                 self.assertEqual(os.listdir(self.mount.path), ["w.npy"])
 
+    def test_it_is_listed_at_once(self):
+        for number in range(20):
+            names = os.listdir(self.mount.path)
+            self.assertEqual(os.listdir(self.mount.path), names)  # what the kernel keeps
+            self.make(f"{number}.npy", "float32 3")
+            self.assertEqual(set(os.listdir(self.mount.path)) - set(names), {f"{number}.npy"})
+
     def test_the_reason_is_read_where_the_line_was_written(self):
         reasons = {
             "flot32 3": (errno.EINVAL, "flot32"), "float32 3 order=X": (errno.EINVAL, "order is C or F"),

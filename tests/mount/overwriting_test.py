@@ -56,6 +56,10 @@ class Overwriting(unittest.TestCase):
     def version(self) -> int:
         return int(os.getxattr(self.path, "user.array.version"))
 
+    def listed_inode(self, path: Path) -> int:
+        with os.scandir(path.parent) as entries:
+            return next(entry.inode() for entry in entries if entry.name == path.name)
+
     def assert_nothing_nameless(self):
         wait_until(lambda: self.nameless() == (0, 0), "old versions are freed")
 
@@ -71,6 +75,13 @@ class Overwriting(unittest.TestCase):
             self.assertEqual(np.load(self.path).tolist(), NEW.tolist())
             self.assertEqual(np.load(self.path, mmap_mode="r").tolist(), NEW.tolist())
         self.assert_nothing_nameless()
+
+    def test_the_new_version_is_listed(self):
+        before = self.listed_inode(self.path)
+        with Peer(self.path, "r"):
+            np.save(self.path, NEW)
+            self.assertNotEqual(self.path.stat().st_ino, before)
+            wait_until(lambda: self.listed_inode(self.path) == self.path.stat().st_ino, "the listing has its number")
 
     def test_a_c_reader_keeps_its_version(self):
         with Mapper(self.path) as reader:
