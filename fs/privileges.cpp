@@ -22,7 +22,7 @@ constexpr unsigned kNeeded[] = {
     CAP_FSETID,           // setgid bits that the caller may set
     CAP_SETUID,           // files that are made belong to who asked
     CAP_SETGID,           // likewise
-    CAP_LEASE,            // sealing: a lease shows that nobody can write
+    CAP_LEASE,            // a lease shows that nobody can write, or uses a file at all
     CAP_MKNOD,            // mknod on root's behalf
     CAP_SETFCAP,          // security.capability on root's behalf
     CAP_SYS_PTRACE,       // who has an array open or mapped
