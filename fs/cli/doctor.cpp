@@ -182,7 +182,7 @@ Finding check_others() {
 }
 
 // What is wrong with a mount that answers; no advice when nothing is.
-Finding check_mount(const std::string& what, std::map<std::string, std::string>& status) {
+Finding check_mount(const std::string& what, StatusFields& status) {
   const auto warn = [&](const std::string& found, const std::string& advice) {
     return Finding{what, State::kWarning, found, advice};
   };

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <thread>
 
 #include "commands.hpp"
 #include "mounted_path.hpp"
@@ -24,11 +23,8 @@ Examples:
   arrayfs log info /mnt/arrays
 Who runs the daemon may, and root. The level stays when the server is replaced or upgraded.)";
 
-constexpr std::int64_t kTimeoutMs = 30'000;
-
 // The supervisor keeps the level and tells its server; a server that is alone does both.
-Result<void> send_level(const std::string& mountpoint,
-                        const std::map<std::string, std::string>& status, int level) {
+Result<void> send_level(const std::string& mountpoint, const StatusFields& status, int level) {
   const std::string& supervisor = status.at("supervisor_pid");
   const std::string& pid = supervisor == "killed" ? status.at("server_pid") : supervisor;
   sigval value{};
@@ -60,14 +56,11 @@ Result<void> log_command(const std::string& level, const std::string& dir) {
       !sent) {
     return sent;
   }
-  const std::int64_t deadline = monotonic_ms() + kTimeoutMs;
-  while (monotonic_ms() < deadline) {
-    if (const auto now = status_of(mountpoint); now && now->at("log_level") == level) {
-      return {};
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const auto is_obeyed = [&](const StatusFields& now) { return now.at("log_level") == level; };
+  if (!wait_for_status(mountpoint, is_obeyed)) {
+    return fail(ETIMEDOUT, mountpoint + ": the daemon does not answer; see arrayfs doctor");
   }
-  return fail(ETIMEDOUT, mountpoint + ": the daemon does not answer; see arrayfs doctor");
+  return {};
 }
 
 }  // namespace

@@ -3,10 +3,13 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
-#include <optional>
 #include <shm/posix.hpp>
 #include <sstream>
+#include <thread>
+
+#include "../state_memory.hpp"
 
 namespace arrayfs {
 namespace {
@@ -14,6 +17,7 @@ namespace {
 namespace stdfs = std::filesystem;
 
 constexpr size_t kMaxStatusBytes = 1U << 16;
+constexpr std::int64_t kStatusTimeoutMs = 30'000;
 
 std::string without_end_slashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') {
@@ -85,10 +89,22 @@ shm::Result<std::vector<std::pair<std::string, std::string>>> read_status(
   return lines;
 }
 
-shm::Result<std::map<std::string, std::string>> status_of(const std::string& mountpoint) {
+shm::Result<StatusFields> status_of(const std::string& mountpoint) {
   return read_status(mountpoint).map([](const auto& lines) {
-    return std::map<std::string, std::string>(lines.begin(), lines.end());
+    return StatusFields(lines.begin(), lines.end());
   });
+}
+
+std::optional<StatusFields> wait_for_status(const std::string& mountpoint,
+                                            const std::function<bool(const StatusFields&)>& holds) {
+  const std::int64_t deadline = monotonic_ms() + kStatusTimeoutMs;
+  while (monotonic_ms() < deadline) {
+    if (auto now = status_of(mountpoint); now && holds(*now)) {
+      return std::move(*now);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return std::nullopt;
 }
 
 }  // namespace arrayfs

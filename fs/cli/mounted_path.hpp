@@ -1,7 +1,9 @@
 // A path as the commands see it: which mount it lies in, and where its views are.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <shm/error.hpp>
 #include <string>
 #include <utility>
@@ -31,7 +33,12 @@ struct MountedPath {
 [[nodiscard]] shm::Result<std::vector<std::pair<std::string, std::string>>> read_status(
     const std::string& mountpoint);
 /// The same, by key.
-[[nodiscard]] shm::Result<std::map<std::string, std::string>> status_of(
-    const std::string& mountpoint);
+using StatusFields = std::map<std::string, std::string>;
+[[nodiscard]] shm::Result<StatusFields> status_of(const std::string& mountpoint);
+
+/// Asks for the status again and again, also while nobody answers: the first of which `holds` is
+/// true, or none within half a minute.
+[[nodiscard]] std::optional<StatusFields> wait_for_status(
+    const std::string& mountpoint, const std::function<bool(const StatusFields&)>& holds);
 
 }  // namespace arrayfs

@@ -41,7 +41,7 @@ struct TopArguments {
 };
 
 struct Picture {
-  std::map<std::string, std::string> status;
+  StatusFields status;
   std::vector<Json> arrays;
 };
 
@@ -49,12 +49,12 @@ struct Picture {
 using Versions = std::map<std::string, std::int64_t>;
 
 Result<Picture> take(const MountedPath& mounted) {
-  const auto lines = read_status(mounted.mount.mountpoint);
-  if (!lines) {
-    return tl::unexpected(lines.error());
+  const auto status = status_of(mounted.mount.mountpoint);
+  if (!status) {
+    return tl::unexpected(status.error());
   }
   Picture picture;
-  picture.status = {lines->begin(), lines->end()};
+  picture.status = *status;
   const std::filesystem::path root = mounted.mount.mountpoint;
   std::error_code error;
   for (std::filesystem::recursive_directory_iterator

@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <iostream>
-#include <map>
 #include <shm/posix.hpp>
 
 #include "../file_users.hpp"
@@ -72,10 +71,7 @@ Result<void> umount_command(const UmountArguments& arguments) {
   config.name = found->mount.name;
   const std::string& mountpoint = found->mount.mountpoint;
 
-  std::map<std::string, std::string> status;
-  if (const auto lines = read_status(mountpoint)) {
-    status.insert(lines->begin(), lines->end());
-  }
+  StatusFields status = status_of(mountpoint).value_or(StatusFields{});
   // The supervisor is the last to go; a server whose supervisor was killed goes alone.
   const std::string& pid =
       status["supervisor_pid"] == "killed" ? status["server_pid"] : status["supervisor_pid"];

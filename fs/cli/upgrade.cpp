@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <iostream>
-#include <thread>
 
 #include "../state_memory.hpp"
 #include "../supervisor.hpp"
@@ -24,8 +23,6 @@ constexpr char kExamples[] = R"(
 Examples:
   arrayfs upgrade /mnt/arrays    after a new version was installed
 Programs that use the mount notice nothing; open files and mappings go on.)";
-
-constexpr std::int64_t kTimeoutMs = 30'000;
 
 Result<void> upgrade(const std::string& dir) {
   const auto found = find_mount(dir);
@@ -57,20 +54,21 @@ Result<void> upgrade(const std::string& dir) {
     return shm::posix::fail_errno(mountpoint + ": its supervisor");
   }
   // The supervisor asks this process what program it is, so it stays until that is done.
-  const std::int64_t deadline = monotonic_ms() + kTimeoutMs;
-  while (monotonic_ms() < deadline) {
-    auto now = status_of(mountpoint);
-    if (now && (*now)["upgrades"] != (*before)["upgrades"]) {
-      std::cout << fmt::format("{} is served by version {} now, pid {}\n", mountpoint,
-                               (*now)["version"], (*now)["server_pid"]);
-      return {};
-    }
-    if (now && (*now)["restarts"] != (*before)["restarts"]) {
-      return fail(EIO, mountpoint + ": not upgraded, " + (*now)["last_restart"]);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const auto is_other = [&](const StatusFields& now, const char* key) {
+    return now.at(key) != before->at(key);
+  };
+  const auto after = wait_for_status(mountpoint, [&](const StatusFields& now) {
+    return is_other(now, "upgrades") || is_other(now, "restarts");
+  });
+  if (!after) {
+    return fail(ETIMEDOUT, mountpoint + ": not upgraded; see its log");
   }
-  return fail(ETIMEDOUT, mountpoint + ": not upgraded; see its log");
+  if (!is_other(*after, "upgrades")) {
+    return fail(EIO, mountpoint + ": not upgraded, " + after->at("last_restart"));
+  }
+  std::cout << fmt::format("{} is served by version {} now, pid {}\n", mountpoint,
+                           after->at("version"), after->at("server_pid"));
+  return {};
 }
 
 Result<std::string> mountpoint_in(const std::string& config_file) {

@@ -47,6 +47,7 @@ T must(shm::Result<T> result) {
 }
 
 inline constexpr std::uint64_t kMiB = 1U << 20;
+inline constexpr NodeId kUnknownNode = 999'999;  ///< no test has so many
 
 /// A configuration with a name that nobody else has, and a mount point where nothing is ever
 /// mounted.

@@ -16,6 +16,15 @@ namespace {
 constexpr std::uint32_t kMaxInodes = 1U << 20;
 constexpr int kSocketBytes = 8 << 20;  // replies of a megabyte are one message
 
+// What READ, READDIR and READDIRPLUS ask for.
+fuse_read_in range(std::uint64_t handle, std::uint64_t offset, std::uint32_t size) {
+  fuse_read_in in{};
+  in.fh = handle;
+  in.offset = offset;
+  in.size = size;
+  return in;
+}
+
 }  // namespace
 
 RawKernel::RawKernel(const MountConfig& config, std::uint64_t offer) : config_(config) {
@@ -125,7 +134,7 @@ Reply RawKernel::call(std::uint32_t opcode, std::uint64_t node, std::string_view
 }
 
 std::uint64_t RawKernel::walk(const std::string& path) {
-  std::uint64_t node = FUSE_ROOT_ID;
+  std::uint64_t node = kRoot;
   std::istringstream names(path);
   for (std::string name; std::getline(names, name, '/');) {
     const Reply found = lookup(node, name);
@@ -137,6 +146,37 @@ std::uint64_t RawKernel::walk(const std::string& path) {
 
 void RawKernel::forget(std::uint64_t node, std::uint64_t count) {
   send(FUSE_FORGET, node, wire(fuse_forget_in{count}));
+}
+
+Reply RawKernel::rename(std::uint64_t parent, std::string_view name, std::uint64_t new_parent,
+                        std::string_view new_name, std::uint32_t flags) {
+  return call(FUSE_RENAME2, parent, wire(fuse_rename2_in{new_parent, flags, 0}, name, new_name));
+}
+
+Reply RawKernel::readdir(std::uint64_t node, std::uint64_t handle, std::uint32_t size,
+                         std::uint64_t offset) {
+  return call(FUSE_READDIR, node, wire(range(handle, offset, size)));
+}
+
+Reply RawKernel::readdirplus(std::uint64_t node, std::uint64_t handle, std::uint32_t size,
+                             std::uint64_t offset) {
+  return call(FUSE_READDIRPLUS, node, wire(range(handle, offset, size)));
+}
+
+Reply RawKernel::releasedir(std::uint64_t node, std::uint64_t handle) {
+  fuse_release_in in{};
+  in.fh = handle;
+  return call(FUSE_RELEASEDIR, node, wire(in));
+}
+
+Reply RawKernel::setxattr(std::uint64_t node, std::string_view name, std::string_view value,
+                          std::uint32_t flags) {
+  // The short form of the request: FUSE_SETXATTR_EXT is not negotiated.
+  struct {
+    std::uint32_t size;
+    std::uint32_t flags;
+  } in{static_cast<std::uint32_t>(value.size()), flags};
+  return call(FUSE_SETXATTR, node, wire(in, name).append(value));
 }
 
 Reply RawKernel::create(std::uint64_t parent, std::string_view name, int flags, std::uint32_t mode,
@@ -164,11 +204,7 @@ Reply RawKernel::write(std::uint64_t node, std::uint64_t handle, std::uint64_t o
 
 Reply RawKernel::read(std::uint64_t node, std::uint64_t handle, std::uint64_t offset,
                       std::uint32_t size) {
-  fuse_read_in in{};
-  in.fh = handle;
-  in.offset = offset;
-  in.size = size;
-  return call(FUSE_READ, node, wire(in));
+  return call(FUSE_READ, node, wire(range(handle, offset, size)));
 }
 
 Reply RawKernel::release(std::uint64_t node, std::uint64_t handle, int flags) {

@@ -17,6 +17,8 @@
 
 namespace arrayfs {
 
+inline constexpr std::uint64_t kRoot = FUSE_ROOT_ID;
+
 /// The bytes of structs, and of strings with the NUL that ends a name on the wire.
 template <typename... Parts>
 std::string wire(const Parts&... parts) {
@@ -87,21 +89,74 @@ class RawKernel {
   /// The body of the first notification of this code; waits until there is one.
   std::string wait_for_notification(int code);
 
-  // The common requests.
+  // Requests on names.
   Reply lookup(std::uint64_t parent, std::string_view name) {
     return call(FUSE_LOOKUP, parent, wire(name));
   }
   /// The node of a path of names that are there.
   std::uint64_t walk(const std::string& path);
   void forget(std::uint64_t node, std::uint64_t count = 1);
+  Reply mkdir(std::uint64_t parent, std::string_view name, std::uint32_t mode = 0755,
+              std::uint32_t umask = 0) {
+    return call(FUSE_MKDIR, parent, wire(fuse_mkdir_in{mode, umask}, name));
+  }
+  Reply mknod(std::uint64_t parent, std::string_view name, std::uint32_t mode) {
+    return call(FUSE_MKNOD, parent, wire(fuse_mknod_in{mode, 0, 0, 0}, name));
+  }
+  Reply symlink(std::uint64_t parent, std::string_view name, std::string_view target) {
+    return call(FUSE_SYMLINK, parent, wire(name, target));
+  }
+  Reply readlink(std::uint64_t node) { return call(FUSE_READLINK, node, ""); }
+  Reply link(std::uint64_t node, std::uint64_t parent, std::string_view name) {
+    return call(FUSE_LINK, parent, wire(fuse_link_in{node}, name));
+  }
+  Reply unlink(std::uint64_t parent, std::string_view name) {
+    return call(FUSE_UNLINK, parent, wire(name));
+  }
+  Reply rmdir(std::uint64_t parent, std::string_view name) {
+    return call(FUSE_RMDIR, parent, wire(name));
+  }
+  Reply rename(std::uint64_t parent, std::string_view name, std::uint64_t new_parent,
+               std::string_view new_name, std::uint32_t flags = 0);
+
+  // Requests on directories.
+  Reply opendir(std::uint64_t node) { return call(FUSE_OPENDIR, node, wire(fuse_open_in{})); }
+  Reply readdir(std::uint64_t node, std::uint64_t handle, std::uint32_t size,
+                std::uint64_t offset = 0);
+  Reply readdirplus(std::uint64_t node, std::uint64_t handle, std::uint32_t size,
+                    std::uint64_t offset = 0);
+  Reply releasedir(std::uint64_t node, std::uint64_t handle);
+
+  // Requests on attributes.
+  Reply getattr(std::uint64_t node) { return call(FUSE_GETATTR, node, wire(fuse_getattr_in{})); }
+  Reply setattr(std::uint64_t node, const fuse_setattr_in& in) {
+    return call(FUSE_SETATTR, node, wire(in));
+  }
+  Reply getxattr(std::uint64_t node, std::string_view name, std::uint32_t size = 4096) {
+    return call(FUSE_GETXATTR, node, wire(fuse_getxattr_in{size, 0}, name));
+  }
+  Reply listxattr(std::uint64_t node, std::uint32_t size = 4096) {
+    return call(FUSE_LISTXATTR, node, wire(fuse_getxattr_in{size, 0}));
+  }
+  Reply setxattr(std::uint64_t node, std::string_view name, std::string_view value,
+                 std::uint32_t flags = 0);
+  Reply removexattr(std::uint64_t node, std::string_view name) {
+    return call(FUSE_REMOVEXATTR, node, wire(name));
+  }
+
+  // Requests on files.
   Reply create(std::uint64_t parent, std::string_view name, int flags, std::uint32_t mode = 0644,
                Requester who = {});
   Reply open(std::uint64_t node, int flags);
   Reply write(std::uint64_t node, std::uint64_t handle, std::uint64_t offset,
               std::string_view bytes, Requester who = {});
   Reply read(std::uint64_t node, std::uint64_t handle, std::uint64_t offset, std::uint32_t size);
+  Reply fallocate(std::uint64_t node, std::uint64_t handle, std::uint64_t offset,
+                  std::uint64_t length, std::uint32_t mode = 0) {
+    return call(FUSE_FALLOCATE, node, wire(fuse_fallocate_in{handle, offset, length, mode, 0}));
+  }
   Reply release(std::uint64_t node, std::uint64_t handle, int flags);
-  Reply getattr(std::uint64_t node) { return call(FUSE_GETATTR, node, wire(fuse_getattr_in{})); }
+
   /// The whole text of a generated file, opened, read and released.
   std::string view(const std::string& path);
   /// A number of `status`.
