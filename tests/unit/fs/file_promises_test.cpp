@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -91,6 +92,23 @@ TEST_P(FileSystemTest, AMappedArrayGetsANewVersion) {
   EXPECT_TRUE(fails_with(open(node, O_RDWR | O_TRUNC), ESTALE));
   EXPECT_TRUE(ok(open(look_again("w.npy"), O_RDWR | O_TRUNC)));
   EXPECT_EQ(mapping.data()[200], std::byte{'d'});
+}
+
+TEST_P(FileSystemTest, WhatIsKeptForAReaderThatNeverComesIsLetGo) {
+  const NodeId node = enter_array();
+  SecondLookups(state()).expect_reader(self().pid);
+  must(files().lookup(kRootNode, "w.npy"));
+  files().looked_up_for_view(node, self());
+  files().forget(node, 1);
+  ASSERT_TRUE(ok(files().unlink(kRootNode, "w.npy")));
+  EXPECT_EQ(files().nameless().files, 1U) << "the reader is between its lookup and its open";
+  for (SecondLookup& entry : state().second_lookups) {
+    entry.kept_until_ms = std::min<std::int64_t>(entry.kept_until_ms, 1);
+    entry.expires_ms = std::min<std::int64_t>(entry.expires_ms, 1);
+  }
+  state().second_lookups_until_ms = 1;
+  EXPECT_EQ(files().nameless().files, 0U);
+  EXPECT_TRUE(fails_with(files().get_attributes(node), ESTALE));
 }
 
 TEST_P(FileSystemTest, OnlyTheSecondLookupOfTheOverwriterMakesAVersion) {

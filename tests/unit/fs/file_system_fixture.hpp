@@ -27,6 +27,7 @@ class FileSystemTest : public testing::TestWithParam<Plane> {
   FileSystemTest();
 
   FileSystem& files() { return *files_; }
+  State& state() { return memory_.state(); }
   static bool is_passthrough() { return GetParam() == Plane::kPassthrough; }
   /// The successor of a server whose state is lost.
   void restart_without_state();
