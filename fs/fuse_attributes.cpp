@@ -11,7 +11,6 @@ namespace arrayfs {
 namespace {
 
 using shm::Result;
-using shm::posix::Fd;
 
 void show(fuse_req_t request, const struct stat& st) {
   const struct stat shown = FileSystem::shown(st);

@@ -10,7 +10,6 @@ namespace arrayfs {
 namespace {
 
 using shm::Result;
-using shm::posix::Fd;
 
 Result<Entry> find_entry(Session& session, NodeId parent, const char* name, const Caller& caller) {
   if (is_path(name)) {

@@ -177,8 +177,8 @@ void log_line(spdlog::level::level_enum level, const std::string& text, const Lo
 }
 
 const LogFields& fields_at_hand() {
-  static const LogFields kNone;
-  return line_fields != nullptr ? *line_fields : kNone;
+  static const LogFields none;
+  return line_fields != nullptr ? *line_fields : none;
 }
 
 std::unique_ptr<spdlog::formatter> make_json_formatter(std::string mountpoint, std::string end) {

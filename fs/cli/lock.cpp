@@ -58,6 +58,7 @@ Result<Rows> parse_rows(const std::string& text) {
 // What waitpid says of the command.
 Result<int> run(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& argument : command) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }
@@ -122,7 +123,7 @@ Result<int> run_locked(const LockArguments& arguments) {
     std::fprintf(stderr, "arrayfs: %s: the last owner of the lock died; look at the values\n",
                  arguments.path.c_str());
   }
-  const auto status = run(arguments.command);
+  auto status = run(arguments.command);
   const bool killed = status && WIFSIGNALED(*status);
   if (auto released = held->release(killed && !arguments.shared); !released) {
     return explain(released.error());

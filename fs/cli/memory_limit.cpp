@@ -1,5 +1,7 @@
 #include "memory_limit.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <shm/posix.hpp>
@@ -26,7 +28,7 @@ std::optional<std::uint64_t> least_limit(const std::string& root, std::string gr
                                          const std::string& file) {
   std::optional<std::uint64_t> least;
   for (;;) {
-    if (const auto limit = limit_in(root + group + "/" + file)) {
+    if (const auto limit = limit_in(fmt::format("{}{}/{}", root, group, file))) {
       least = std::min(least.value_or(*limit), *limit);
     }
     const std::size_t slash = group.rfind('/');

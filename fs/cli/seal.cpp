@@ -36,6 +36,7 @@ std::vector<Process> writers_of(const struct stat& st) {
     }
   }
   std::vector<Process> processes;
+  processes.reserve(writers.size());
   for (auto& [pid, command] : writers) {
     processes.push_back({pid, std::move(command)});
   }

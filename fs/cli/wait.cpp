@@ -16,7 +16,6 @@ namespace {
 
 using shm::fail;
 using shm::Result;
-using shm::posix::Fd;
 
 constexpr size_t kMaxLineBytes = 8192;
 constexpr char kWaitExamples[] = R"(

@@ -39,11 +39,11 @@ std::vector<double> ticks(double low, double high, int max_ticks) {
 }
 
 std::vector<std::uint64_t> index_ticks(std::uint64_t count, int max_ticks) {
-  std::vector<std::uint64_t> all;
   const double last = static_cast<double>(count - 1);
   const double step = last > 0 ? std::max(1.0, round_step(last, max_ticks)) : 1;
-  for (double at = 0; at <= last; at += step) {
-    all.push_back(static_cast<std::uint64_t>(at));
+  std::vector<std::uint64_t> all;
+  for (std::uint64_t at = 0; at < count; at += static_cast<std::uint64_t>(step)) {
+    all.push_back(at);
   }
   return all;
 }

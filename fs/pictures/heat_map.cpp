@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "axis.hpp"
 #include "canvas.hpp"
@@ -73,7 +74,7 @@ void draw_bar(Canvas& canvas, int left, int height, const Cells& cells, const Co
   for (const double value : ticks(scale.low, scale.high, std::clamp(height / 40, 3, 9))) {
     const double width = scale.high / 2 - scale.low / 2;
     const double share = width > 0 ? (scale.high / 2 - value / 2) / width : 0.5;
-    const int y = kTop + static_cast<int>(share * (height - 1) + 0.5);
+    const int y = kTop + static_cast<int>(std::lround(share * (height - 1)));
     canvas.fill(left + kBarWidth + 1, y, kTick, 1, kGrey);
     canvas.text(left + kBarWidth + kTick + 4, y - 7, tick_text(value));
   }

@@ -32,12 +32,8 @@ std::string title_of(const shm::Dtype& dtype, const shm::Shape& shape, const Pic
   if (form.leading_axes == 0) {
     return title;
   }
-  std::string index;
-  for (std::size_t axis = form.leading_axes; axis-- > 0;) {
-    index = fmt::format("{}{}{}", part % shape[axis], index.empty() ? "" : ", ", index);
-    part /= shape[axis];
-  }
-  return fmt::format("[{}] of {}", index, title);
+  const auto index = index_of(part, std::span(shape).first(form.leading_axes));
+  return fmt::format("[{}] of {}", fmt::join(index, ", "), title);
 }
 
 }  // namespace

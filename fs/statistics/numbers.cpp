@@ -86,12 +86,7 @@ Result<NumberSource> numbers_of(const ArrayView& view) {
         convert(view.data, 0, out);
         return {};
       }
-      std::vector<std::uint64_t> index(axes);
-      std::uint64_t rest = first;
-      for (std::size_t axis = axes; axis-- > 0;) {
-        index[axis] = rest % view.shape[axis];
-        rest /= view.shape[axis];
-      }
+      std::vector<std::uint64_t> index = index_of(first, view.shape);
       // One run along the last axis after the other.
       const std::size_t last = axes - 1;
       for (std::size_t done = 0; done < out.size();) {

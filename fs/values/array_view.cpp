@@ -35,4 +35,13 @@ shm::Result<ArrayView> view_of(const shm::Layout& layout, std::span<const std::b
   return view;
 }
 
+std::vector<std::uint64_t> index_of(std::uint64_t number, std::span<const std::uint64_t> shape) {
+  std::vector<std::uint64_t> index(shape.size());
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
+    index[axis] = number % shape[axis];
+    number /= shape[axis];
+  }
+  return index;
+}
+
 }  // namespace arrayfs

@@ -27,6 +27,11 @@ struct ArrayView {
 [[nodiscard]] shm::Result<ArrayView> view_of(const shm::Layout& layout,
                                              std::span<const std::byte> data);
 
+/// Where the element of this number, in C order, is in an array of this shape: {1, 2} for 5 in
+/// (2, 3). Requires: no extent is 0.
+[[nodiscard]] std::vector<std::uint64_t> index_of(std::uint64_t number,
+                                                  std::span<const std::uint64_t> shape);
+
 /// a * b, or UINT64_MAX where that does not fit.
 [[nodiscard]] std::uint64_t saturating_multiply(std::uint64_t a, std::uint64_t b);
 

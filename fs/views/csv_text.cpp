@@ -1,5 +1,8 @@
 #include "csv_text.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -7,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "../values/array_view.hpp"
 #include "../values/element.hpp"
 #include "../values/element_format.hpp"
 
@@ -107,13 +111,9 @@ Result<void> CsvText::add_columns(const shm::Dtype& dtype, const std::string& na
     }
     for (std::uint64_t i = 0; i < count; ++i) {
       std::string label = name.empty() ? field.name : name + '.' + field.name;
-      std::string index;
-      std::uint64_t rest = i;
-      for (std::size_t axis = field.shape.size(); axis-- > 0;) {
-        index = std::to_string(rest % field.shape[axis]) + (index.empty() ? "" : ",") + index;
-        rest /= field.shape[axis];
+      if (!field.shape.empty()) {
+        label += fmt::format("[{}]", fmt::join(index_of(i, field.shape), ","));
       }
-      label += index.empty() ? "" : '[' + index + ']';
       auto added =
           add_columns(field.dtype, label, offset + field.offset + i * field.dtype.itemsize());
       if (!added) {

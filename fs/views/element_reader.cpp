@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 #include <shm/posix.hpp>
+
+#include "../values/array_view.hpp"
 
 namespace arrayfs {
 namespace {
@@ -57,14 +60,8 @@ Result<void> ElementReader::read(std::uint64_t offset, std::span<std::byte> out)
     return read_file(offset, out);
   }
   const std::size_t axes = layout_.shape.size();
-  std::vector<std::uint64_t> index(axes);
-  std::uint64_t number = offset / itemsize_;
-  std::uint64_t at = 0;
-  for (std::size_t axis = axes; axis-- > 0;) {
-    index[axis] = number % layout_.shape[axis];
-    number /= layout_.shape[axis];
-    at += index[axis] * strides_[axis];
-  }
+  std::vector<std::uint64_t> index = index_of(offset / itemsize_, layout_.shape);
+  std::uint64_t at = std::inner_product(index.begin(), index.end(), strides_.begin(), 0UL);
   std::uint64_t skipped = offset % itemsize_;
   for (std::size_t done = 0; done < out.size();) {
     const auto bytes = element(at);

@@ -1,10 +1,14 @@
 // `png/PATH.png`: a picture of an array; of more axes than a picture has, the first part, and any
 // other as `png/PATH/3,5.png`.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 
 #include "../pictures/picture.hpp"
+#include "../values/array_view.hpp"
 #include "element_reader.hpp"
 #include "formats.hpp"
 
@@ -19,12 +23,9 @@ constexpr std::string_view kSuffix = ".png";
 constexpr std::uint64_t kMaxListed = 1000;
 
 std::string part_name(const Layout& layout, std::uint64_t part) {
-  std::string name;
-  for (std::size_t axis = picture_form(layout.dtype, layout.shape).leading_axes; axis-- > 0;) {
-    name = std::to_string(part % layout.shape[axis]) + (name.empty() ? "" : ",") + name;
-    part /= layout.shape[axis];
-  }
-  return name.append(kSuffix);
+  const std::size_t axes = picture_form(layout.dtype, layout.shape).leading_axes;
+  const auto index = index_of(part, std::span(layout.shape).first(axes));
+  return fmt::format("{}{}", fmt::join(index, ","), kSuffix);
 }
 
 // Parts that have numbers of their own.

@@ -62,7 +62,7 @@ std::optional<Json> v2_dtype(const shm::Dtype& dtype) {
 }
 
 std::string v3_name(const shm::Dtype& dtype) {
-  const std::string name = dtype.name();
+  std::string name = dtype.name();
   const std::string bits = std::to_string(dtype.itemsize() * 8);
   switch (dtype.kind()) {
     case Kind::kBool:

@@ -23,9 +23,9 @@ namespace shm {
 /// NumPy's typestr of a C++ arithmetic or complex type on this machine; empty for other types.
 template <typename T>
 [[nodiscard]] std::string typestr_of() {
-  constexpr bool complex = std::is_same_v<T, std::complex<float>> ||
-                           std::is_same_v<T, std::complex<double>> ||
-                           std::is_same_v<T, std::complex<long double>>;
+  constexpr bool kComplex = std::is_same_v<T, std::complex<float>> ||
+                            std::is_same_v<T, std::complex<double>> ||
+                            std::is_same_v<T, std::complex<long double>>;
   char kind = 0;
   if constexpr (std::is_same_v<T, bool>) {
     kind = 'b';
@@ -33,7 +33,7 @@ template <typename T>
     kind = std::is_signed_v<T> ? 'i' : 'u';
   } else if constexpr (std::is_floating_point_v<T>) {
     kind = 'f';
-  } else if constexpr (complex) {
+  } else if constexpr (kComplex) {
     kind = 'c';
   } else {
     return {};
