@@ -94,6 +94,11 @@ bool ViewOpening::is_slow() const {
   return array != nullptr ? array->view->is_slow() : std::holds_alternative<OfDirectory>(what_);
 }
 
+bool ViewOpening::is_immediate() const {
+  const auto* array = std::get_if<OfArray>(&what_);
+  return array != nullptr && array->view->is_immediate(array->input);
+}
+
 Result<std::unique_ptr<OpenView>> ViewOpening::run() && {
   Result<std::unique_ptr<ViewStream>> stream;
   if (auto* array = std::get_if<OfArray>(&what_)) {

@@ -52,6 +52,8 @@ class ViewOpening {
 
   /// As View::is_slow().
   [[nodiscard]] bool is_slow() const;
+  /// As View::is_immediate().
+  [[nodiscard]] bool is_immediate() const;
   [[nodiscard]] shm::Result<std::unique_ptr<OpenView>> run() &&;
 
  private:

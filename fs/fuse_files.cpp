@@ -29,7 +29,8 @@ void answer_view(fuse_req_t request, bool slow, Operation&& operation) {
   }
 }
 
-// Makes the view of a node on an executor thread and hands it to `done` there.
+// Makes the view of a node, on an executor thread where that takes time, and hands it to `done`
+// there.
 template <typename Done>
 void make_view(fuse_req_t request, NodeId node, int flags, Done&& done) {
   auto opening = control_of(request).open(node, flags, caller_of(request));
@@ -37,14 +38,18 @@ void make_view(fuse_req_t request, NodeId node, int flags, Done&& done) {
     return refuse(request, opening.error());
   }
   const bool slow = opening->is_slow();
-  answer_view(request, slow,
-              [request, opening = std::move(*opening), done = std::forward<Done>(done)]() mutable {
-                auto opened = std::move(opening).run();
-                if (!opened) {
-                  return refuse(request, opened.error());
-                }
-                done(std::shared_ptr<OpenView>(std::move(*opened)));
-              });
+  const bool immediate = opening->is_immediate();
+  auto make = [request, opening = std::move(*opening), done = std::forward<Done>(done)]() mutable {
+    auto opened = std::move(opening).run();
+    if (!opened) {
+      return refuse(request, opened.error());
+    }
+    done(std::shared_ptr<OpenView>(std::move(*opened)));
+  };
+  if (immediate) {
+    return guarded(request, make);
+  }
+  answer_view(request, slow, std::move(make));
 }
 
 void open_view(fuse_req_t request, NodeId node, const fuse_file_info& info) {

@@ -66,6 +66,9 @@ class Json final : public View {
  public:
   [[nodiscard]] std::string_view directory() const override { return "json"; }
   [[nodiscard]] std::string_view suffix() const override { return ".json"; }
+  [[nodiscard]] bool is_immediate(const ViewInput& input) const override {
+    return !input.users && !input.ring_control.valid();
+  }
   [[nodiscard]] shm::Result<std::unique_ptr<ViewStream>> open(ViewInput input) const override {
     return std::make_unique<TextStream>(describe(input));
   }

@@ -96,6 +96,8 @@ class View {
   [[nodiscard]] virtual Role role() const { return Role::kShow; }
   /// Whether to open it, or to read a piece of it, may take as long as the array is large.
   [[nodiscard]] virtual bool is_slow() const { return false; }
+  /// Whether to open it reads nothing, so that the session's thread may do it at once.
+  [[nodiscard]] virtual bool is_immediate(const ViewInput& /*input*/) const { return false; }
 
   /// Whether PATH + suffix shows a directory of arrays instead of an array.
   [[nodiscard]] virtual bool is_archive() const { return false; }
