@@ -54,6 +54,8 @@ def as_shown(ratio: float) -> float:
 
 def readable(figure: float, unit: Unit) -> str:
     """With three digits or so, and its unit."""
+    if figure == 0:
+        return "0"
     if unit is Unit.COUNT:
         return f"{figure:.2f}"
     scales = {Unit.SECONDS: (("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)),

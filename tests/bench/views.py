@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.directory import fill
 from bench.places import Places, Sizes, awake_cores, new_mount
 from bench.rows import MIB, OURS, Figures
 from bench.timing import cpu_seconds, medians, repeat
@@ -39,13 +40,17 @@ def arrays(mount: Mount) -> Iterator[dict[str, str]]:
 
 def measure(places: Places) -> Figures:
     sizes = places.sizes
+    others = sizes.arrays // 10
     figures: Figures = {}
-    with new_mount("--sparse", room_bytes=0) as mount, arrays(mount) as names, awake_cores():
+    with new_mount("--sparse", room_bytes=others * 4096) as mount, arrays(mount) as names, awake_cores():
         server = int(mount.status()["server_pid"])
         for array, name in names.items():
             for view, suffix in (("info", ""), ("json", ".json")):
                 path = mount.path / ".arrayfs" / view / f"{name}{suffix}"
                 figures |= measure_looks(f"{view} of {array}", path, server, sizes)
+        fill(mount.path / "others", others)  # which the daemon keeps in mind
+        path = mount.path / ".arrayfs/info/mapped.npy"
+        figures |= measure_looks("info of an open one among many others", path, server, sizes)
     return figures
 
 
