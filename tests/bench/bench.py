@@ -53,13 +53,13 @@ def sizes_of(arguments: argparse.Namespace) -> Sizes:
     return sizes
 
 
-def machine() -> dict[str, object]:
-    """What the figures depend on besides the program."""
-    return {"kernel": platform.release(), "cores": os.cpu_count(), "load_at_start": os.getloadavg()[0]}
-
-
 def write(found: list[Line], about: dict[str, object], output: Path) -> None:
-    (output / "bench.txt").write_text(table(found) + "\n")
+    """The table, also to the terminal, the JSON and the picture."""
+    before, after = about["load"]
+    text = (f"{about['cores']} cores, Linux {about['kernel']}, plane {about['plane']}, "
+            f"load {before:.1f} before and {after:.1f} after\n{table(found)}\n")
+    print(text, end="")
+    (output / "bench.txt").write_text(text)
     (output / "bench.json").write_text(json.dumps({**about, "rows": [asdict(line) for line in found]}, indent=1) + "\n")
     try:
         plot.draw(found, output / "bench.svg")
@@ -73,16 +73,16 @@ def main(words: list[str]) -> None:
         sys.exit("bench.py: needs root, to mount a tmpfs and for FUSE passthrough; run it with sudo")
     arguments.output.mkdir(parents=True, exist_ok=True)
     sizes = sizes_of(arguments)
-    about = {**machine(), "sizes": asdict(sizes)}
     figures: Figures = {}
+    load = [os.getloadavg()[0]]
     with places(sizes, arguments.output) as where:
-        about["plane"] = where.mount.status()["plane"]
+        about = {"cores": os.cpu_count(), "kernel": platform.release(), "plane": where.mount.status()["plane"],
+                 "load": load, "sizes": asdict(sizes)}
         for subject in arguments.only or SUBJECTS:
             print(f"{subject} ...", file=sys.stderr, flush=True)
             figures |= MEASURES[subject](where)
-    found = lines(figures)
-    print(table(found))
-    write(found, about, arguments.output)
+    load.append(os.getloadavg()[0])
+    write(lines(figures), about, arguments.output)
 
 
 if __name__ == "__main__":

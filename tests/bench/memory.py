@@ -52,6 +52,7 @@ def measure_at_rest(rest_s: float) -> Figures:
     with new_mount(room_bytes=0) as mount:
         status = mount.status()
         pids = [int(status[who]) for who in ("server_pid", "supervisor_pid")]
+        time.sleep(rest_s / 5)  # it has just answered
         before = cpu_seconds(*pids)
         time.sleep(rest_s)
         used_s = cpu_seconds(*pids) - before

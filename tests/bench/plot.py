@@ -1,5 +1,10 @@
-"""The ratios as a picture: a panel a subject, a bar a peer, a mark where the goal is."""
+"""The ratios as a picture: a panel a subject, a bar a peer, a mark where the goal is.
 
+    python3 -m bench.plot bench.json PICTURE [SUBJECT ...]    draws some of them again, as for the README
+"""
+
+import json
+import sys
 from pathlib import Path
 
 from bench.report import Line, ratio_text
@@ -52,3 +57,9 @@ def draw_panel(panel, subject: str, its_lines: list[Line]) -> None:
     panel.set_title(subject, loc="left", fontsize=9, fontweight="bold")
     panel.grid(axis="x", alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+if __name__ == "__main__":
+    source, picture, *chosen = sys.argv[1:]
+    everything = [Line(**row) for row in json.loads(Path(source).read_text())["rows"]]
+    draw([line for line in everything if not chosen or line.subject in chosen], Path(picture))

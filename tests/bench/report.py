@@ -31,7 +31,8 @@ def lines(figures: Figures) -> list[Line]:
         ours = measured[OURS]
         head = (row.subject, row.measure, row.unit, ours)
         if row.limit is not None:
-            found.append(Line(*head, goal=f"<= {readable(row.limit, row.unit)}", reached=float(f"{ours:.3g}") <= row.limit))
+            reached = float(f"{ours:.3g}") <= row.limit
+            found.append(Line(*head, goal=f"<= {readable(row.limit, row.unit)}", reached=reached))
         for peer, wanted in row.peers.items():
             if peer not in measured:  # it is not installed
                 continue
@@ -61,7 +62,7 @@ def readable(figure: float, unit: Unit) -> str:
     scales = {Unit.SECONDS: (("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)),
               Unit.BYTES: (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1))}[unit]
     name, scale = next((scale for scale in scales if figure >= scale[1]), scales[-1])
-    return f"{figure / scale:.3g} {name}" if figure < 1000 * scale else f"{figure / scale:.0f} {name}"
+    return f"{figure / scale:.3g} {name}" if figure < 99.95 * scale else f"{figure / scale:.0f} {name}"
 
 
 def table(found: list[Line]) -> str:
