@@ -8,7 +8,7 @@ build="g++ cmake ninja-build pkg-config libfuse3-dev fuse3 xtl-dev libspdlog-dev
   nlohmann-json3-dev libexpected-dev libcap-ng-dev libxxhash-dev libpng-dev zlib1g-dev
   libncurses-dev python3 python3-numpy util-linux"
 test="libgtest-dev libgmock-dev libbenchmark-dev attr acl jq python3-hypothesis python3-zarr python3-pil
-  python3-joblib python3-prometheus-client fish zsh shellcheck man-db systemd
+  python3-joblib python3-matplotlib python3-prometheus-client fish zsh shellcheck man-db systemd
   clang clang-format clang-tidy
   libclang-rt-14-dev"
 

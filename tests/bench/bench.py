@@ -1,72 +1,89 @@
-"""Runs the benchmarks beside their peers, on a mount of its own, and prints the ratios.
+"""Measures arrayfs beside its peers in one run, and prints how many times as long as ours they take.
 
-    bench.py [JSON]    writes all figures to JSON, too
-
-ARRAYFS_BIN, LIBSHM, LIBSHM_BENCH name what is built; `cmake --build --preset release --target bench`
-sets them. The ratios are those to this project's own line, the first of each group, in the same run: a
-peer above 1 is slower.
+ARRAYFS_BIN and LIBSHM name what is measured; `cmake --build --preset release --target bench` sets them, and passes on
+the options in BENCH_OPTIONS. Nothing is asserted: the table says which goals are met.
 """
 
+import argparse
+import dataclasses
 import json
 import os
-import subprocess
+import platform
+import shlex
 import sys
-import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-from support.mount import Mount
+from bench import bulk, compiled, deaths, directory, files, memory, plot, pool, streams, views
+from bench.places import QUICK, Places, Sizes, places
+from bench.report import Line, lines, table
+from bench.rows import SUBJECTS, Figures
 
-HERE = Path(__file__).parent
-TIMEOUT_S = 900
-OWN = {"arrayfs.Array", "mount", "ring", "shm"}
-
-
-def measure(mount: Path, tmpfs: str) -> dict[str, float]:
-    """Seconds of each benchmark, by name: the median of five for those in C++."""
-    environment = os.environ | {"BENCH_MOUNT": str(mount), "BENCH_TMPFS": tmpfs}
-    command = [os.environ["LIBSHM_BENCH"], "--benchmark_repetitions=5", "--benchmark_min_time=0.2",
-               "--benchmark_report_aggregates_only", "--benchmark_enable_random_interleaving", "--benchmark_format=json"]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=TIMEOUT_S, check=True)
-    seconds = {}
-    for result in json.loads(done.stdout)["benchmarks"]:
-        if result["aggregate_name"] == "median":
-            name = result["run_name"].removesuffix("/real_time")
-            seconds[name] = result["real_time"] * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[result["time_unit"]]
-    command = [sys.executable, "-B", str(HERE / "pool.py"), str(mount)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=TIMEOUT_S, check=True)
-    return seconds | {f"pool_sum/{name}": value for name, value in json.loads(done.stdout).items()}
+MEASURES: dict[str, Callable[[Places], Figures]] = {
+    "files": files.measure,
+    "directory": directory.measure,
+    "bulk": bulk.measure,
+    "views": views.measure,
+    "streams": streams.measure,
+    "memory": memory.measure,
+    "pool": pool.measure,
+    "libshm": compiled.measure_libshm,
+    "deaths": deaths.measure,
+}
 
 
-def readable(seconds: float) -> str:
-    for unit, factor in (("s", 1), ("ms", 1e3), ("us", 1e6)):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.2f} {unit}"
-    return f"{seconds * 1e9:.1f} ns"
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.py", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", choices=SUBJECTS, help="one subject; may be given again")
+    parser.add_argument("--quick", action="store_true", help="small sizes: that it runs, not what it measures")
+    parser.add_argument("--size-mib", type=int, help="of the large arrays; 1024")
+    parser.add_argument("--arrays", type=int, help="in one directory; 100000")
+    parser.add_argument("--output", type=Path, default=Path("bench"),
+                        help="directory for bench.txt, bench.json and bench.svg; np.memmap's disk is its disk")
+    return parser.parse_args(words)
 
 
-def table(seconds: dict[str, float]) -> str:
-    """A line a peer; benchmark/peer/argument are grouped by benchmark and argument."""
-    groups: dict[str, list[tuple[str, float]]] = {}
-    for name, value in seconds.items():
-        benchmark, peer, *argument = name.split("/")
-        groups.setdefault(" ".join([benchmark, *argument]), []).append((peer, value))
-    lines = []
-    for group, peers in sorted(groups.items()):
-        peers.sort(key=lambda peer: (peer[0] not in OWN, peer))
-        for peer, value in peers:
-            lines.append(f"{group:22} {peer:15} {readable(value):>10} {value / peers[0][1]:8.2f}")
-            group = ""
-    return "\n".join(lines)
+def sizes_of(arguments: argparse.Namespace) -> Sizes:
+    sizes = QUICK if arguments.quick else Sizes()
+    if arguments.size_mib:
+        sizes = dataclasses.replace(sizes, array_bytes=arguments.size_mib << 20)
+    if arguments.arrays:
+        sizes = dataclasses.replace(sizes, arrays=arguments.arrays)
+    return sizes
 
 
-def main() -> None:
-    with Mount(size="1G") as mount, tempfile.TemporaryDirectory(dir="/dev/shm", prefix="arrayfs-bench-") as tmpfs:
-        seconds = measure(mount.path, tmpfs)
-        print(f"plane: {mount.status()['plane']}")
-    print(table(seconds))
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps(seconds, indent=2))
+def write(found: list[Line], about: dict[str, object], output: Path) -> None:
+    """The table, also to the terminal, the JSON and the picture."""
+    before, after = about["load"]
+    text = (f"{about['cores']} cores, Linux {about['kernel']}, plane {about['plane']}, "
+            f"load {before:.1f} before and {after:.1f} after\n{table(found)}\n")
+    print(text, end="")
+    (output / "bench.txt").write_text(text)
+    (output / "bench.json").write_text(json.dumps({**about, "rows": [asdict(line) for line in found]}, indent=1) + "\n")
+    try:
+        plot.draw(found, output / "bench.svg")
+    except ImportError:
+        print("bench.svg: not drawn; install the package python3-matplotlib", file=sys.stderr)
+
+
+def main(words: list[str]) -> None:
+    arguments = parse(words)
+    if os.geteuid() != 0:
+        sys.exit("bench.py: needs root, to mount a tmpfs and for FUSE passthrough; run it with sudo")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    sizes = sizes_of(arguments)
+    figures: Figures = {}
+    load = [os.getloadavg()[0]]
+    with places(sizes, arguments.output) as where:
+        about = {"cores": os.cpu_count(), "kernel": platform.release(), "plane": where.mount.status()["plane"],
+                 "load": load, "sizes": asdict(sizes)}
+        for subject in arguments.only or SUBJECTS:
+            print(f"{subject} ...", file=sys.stderr, flush=True)
+            figures |= MEASURES[subject](where)
+    load.append(os.getloadavg()[0])
+    write(lines(figures), about, arguments.output)
 
 
 if __name__ == "__main__":
-    main()
+    main([*sys.argv[1:], *shlex.split(os.environ.get("BENCH_OPTIONS", ""))])

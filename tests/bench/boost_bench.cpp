@@ -53,9 +53,9 @@ class MessageQueue {
   ipc::message_queue queue_;
 };
 
-BENCHMARK(mutex_alone<BoostMutex>)->Name("mutex_alone/boost")->UseRealTime();
-BENCHMARK(mutex_of_two<BoostMutex>)->Name("mutex_of_two/boost")->UseRealTime();
-BENCHMARK(stream<MessageQueue>)->Name("queue/boost")->Apply(item_sizes);
+BENCHMARK(mutex_alone<BoostMutex>)->Name("libshm/mutex, not contended/boost")->UseRealTime();
+BENCHMARK(mutex_of_two<BoostMutex>)->Name("libshm/mutex, contended/boost")->UseRealTime();
+BENCHMARK(stream<MessageQueue>)->Name("libshm/queue, items/boost")->Apply(item_sizes);
 
 }  // namespace
 }  // namespace shm::bench

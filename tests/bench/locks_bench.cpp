@@ -92,12 +92,16 @@ void wake_and_back(benchmark::State& state) {
   }
 }
 
-BENCHMARK(mutex_alone<ShmMutex>)->Name("mutex_alone/shm")->UseRealTime();
-BENCHMARK(mutex_alone<PthreadMutex>)->Name("mutex_alone/pthread_robust")->UseRealTime();
-BENCHMARK(mutex_of_two<ShmMutex>)->Name("mutex_of_two/shm")->UseRealTime();
-BENCHMARK(mutex_of_two<PthreadMutex>)->Name("mutex_of_two/pthread_robust")->UseRealTime();
-BENCHMARK(wake_and_back<ShmEvents>)->Name("wake_and_back/shm")->UseRealTime();
-BENCHMARK(wake_and_back<Eventfds>)->Name("wake_and_back/eventfd")->UseRealTime();
+BENCHMARK(mutex_alone<ShmMutex>)->Name("libshm/mutex, not contended/arrayfs")->UseRealTime();
+BENCHMARK(mutex_alone<PthreadMutex>)
+    ->Name("libshm/mutex, not contended/pthreads, robust")
+    ->UseRealTime();
+BENCHMARK(mutex_of_two<ShmMutex>)->Name("libshm/mutex, contended/arrayfs")->UseRealTime();
+BENCHMARK(mutex_of_two<PthreadMutex>)
+    ->Name("libshm/mutex, contended/pthreads, robust")
+    ->UseRealTime();
+BENCHMARK(wake_and_back<ShmEvents>)->Name("libshm/wake and be woken/arrayfs")->UseRealTime();
+BENCHMARK(wake_and_back<Eventfds>)->Name("libshm/wake and be woken/eventfds")->UseRealTime();
 
 }  // namespace
 }  // namespace shm::bench

@@ -17,18 +17,21 @@
 
 namespace shm::bench {
 
-/// A directory of tmpfs, made and removed by bench.py.
-inline std::string on_tmpfs(const std::string& name) {
-  const char* directory = std::getenv("BENCH_TMPFS");
-  if (directory == nullptr) throw std::runtime_error("set BENCH_TMPFS, or run bench.py");
+/// A file of the directory that an environment variable names; see places.py.
+inline std::string in_directory(const char* variable, const std::string& name) {
+  const char* directory = std::getenv(variable);
+  if (directory == nullptr) throw std::runtime_error(std::string(variable) + ": run bench.py");
   return std::string(directory) + "/" + name;
 }
-
-/// A directory of a mount.
+inline std::string on_tmpfs(const std::string& name) {
+  return in_directory("BENCH_TMPFS", name);
+}
 inline std::string on_mount(const std::string& name) {
-  const char* directory = std::getenv("BENCH_MOUNT");
-  if (directory == nullptr) throw std::runtime_error("set BENCH_MOUNT, or run bench.py");
-  return std::string(directory) + "/" + name;
+  return in_directory("BENCH_MOUNT", name);
+}
+/// Of the server in minimal_server.cpp.
+inline std::string on_minimal(const std::string& name) {
+  return in_directory("BENCH_MINIMAL", name);
 }
 
 template <typename T>

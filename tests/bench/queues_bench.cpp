@@ -115,9 +115,9 @@ class EventfdQueue {
   std::uint64_t next_ = 0;
 };
 
-BENCHMARK(stream<RingQueue>)->Name("queue/ring")->Apply(item_sizes);
-BENCHMARK(stream<Pipe>)->Name("queue/pipe")->Apply(item_sizes);
-BENCHMARK(stream<EventfdQueue>)->Name("queue/eventfd")->Apply(item_sizes);
+BENCHMARK(stream<RingQueue>)->Name("libshm/queue, items/arrayfs")->Apply(item_sizes);
+BENCHMARK(stream<Pipe>)->Name("libshm/queue, items/pipe")->Apply(item_sizes);
+BENCHMARK(stream<EventfdQueue>)->Name("libshm/queue, items/eventfds and slots")->Apply(item_sizes);
 
 }  // namespace
 }  // namespace shm::bench
