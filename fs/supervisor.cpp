@@ -90,9 +90,10 @@ bool Supervisor::is_stuck() const {
   return since != 0 && monotonic_ms() - since > kStuckMs;
 }
 
-// A killed server is no child to wait for while one of its threads is in the kernel, to tell it of
-// a name, behind a program that waits for the server's answer.
-bool Supervisor::is_dying() const {
+// A server that ended is no child to wait for while one of its threads is in the kernel, to tell it
+// of a name, behind a program that waits for the server's answer. `status` is then as from
+// waitpid(2), and SIGKILL where the kernel does not tell.
+bool Supervisor::is_dying(int& status) const {
   char path[32];
   char text[512];
   snprintf(path, sizeof path, "/proc/%d/stat", state_.supervision.server_pid);
@@ -103,7 +104,12 @@ bool Supervisor::is_dying() const {
   }
   text[std::max<ssize_t>(size, 0)] = '\0';
   const char* name_end = strrchr(text, ')');
-  return name_end != nullptr && strncmp(name_end, ") Z", 3) == 0;
+  if (name_end == nullptr || strncmp(name_end, ") Z", 3) != 0) {
+    return false;
+  }
+  status = static_cast<int>(strtol(strrchr(text, ' '), nullptr, 10));
+  status = WIFSIGNALED(status) ? status : SIGKILL;
+  return true;
 }
 
 bool Supervisor::is_connected() const {
@@ -212,11 +218,12 @@ Supervisor::End Supervisor::run(const std::function<int()>& serve,
       kill(state_.supervision.server_pid, SIGTERM);  // programs may still have files open
     }
     int status = 0;
+    int status_when_gone = 0;
     const bool over = ended(status);
-    const bool dying = !over && is_dying();
+    const bool dying = !over && is_dying(status_when_gone);
     if (!over && !(dying && ended(status))) {
       if (dying) {
-        replace(serve, "was killed", false);
+        replace_ended(serve, status_when_gone);
       } else if (is_stuck()) {
         kill_server();
         replace(serve, "was stuck", true);
@@ -235,19 +242,23 @@ Supervisor::End Supervisor::run(const std::function<int()>& serve,
     if (state_.can_resend == 0) {
       return End::kStopped;  // what the server was asked would never be answered
     }
-    char reason[sizeof state_.supervision.last_reason];
-    if (WIFSTOPPED(status)) {
-      kill_server();
-      snprintf(reason, sizeof reason, "stopped by signal %d", WSTOPSIG(status));
-      replace(serve, reason, false);
-    } else if (WIFSIGNALED(status)) {
-      snprintf(reason, sizeof reason, "ended by signal %d (%s)", WTERMSIG(status),
-               sigdescr_np(WTERMSIG(status)));
-      replace(serve, reason, WTERMSIG(status) != SIGKILL);
-    } else {
-      snprintf(reason, sizeof reason, "ended with status %d", WEXITSTATUS(status));
-      replace(serve, reason, true);
-    }
+    replace_ended(serve, status);
+  }
+}
+
+void Supervisor::replace_ended(const std::function<int()>& serve, int status) {
+  char reason[sizeof state_.supervision.last_reason];
+  if (WIFSTOPPED(status)) {
+    kill_server();
+    snprintf(reason, sizeof reason, "stopped by signal %d", WSTOPSIG(status));
+    replace(serve, reason, false);
+  } else if (WIFSIGNALED(status)) {
+    snprintf(reason, sizeof reason, "ended by signal %d (%s)", WTERMSIG(status),
+             sigdescr_np(WTERMSIG(status)));
+    replace(serve, reason, WTERMSIG(status) != SIGKILL);
+  } else {
+    snprintf(reason, sizeof reason, "ended with status %d", WEXITSTATUS(status));
+    replace(serve, reason, true);
   }
 }
 

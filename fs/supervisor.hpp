@@ -41,9 +41,11 @@ class Supervisor {
   void start(const std::function<int()>& serve);
   [[nodiscard]] bool ended(int& status) const;
   [[nodiscard]] bool is_stuck() const;
-  [[nodiscard]] bool is_dying() const;
+  [[nodiscard]] bool is_dying(int& status) const;
   [[nodiscard]] bool is_connected() const;
   void replace(const std::function<int()>& serve, const char* reason, bool failed);
+  /// The same after the end that `status`, as from waitpid(2), tells.
+  void replace_ended(const std::function<int()>& serve, int status);
   void upgrade(pid_t asker, const std::function<int()>& serve);
   void pass_on_log_level(const siginfo_t& info);
   void kill_server();
