@@ -14,7 +14,7 @@ void create(benchmark::State& state, Place place) {
   const std::string path = place("created.npy");
   const Dtype dtype = *Dtype::parse("float32");
   const Shape shape = {static_cast<std::uint64_t>(state.range(0)) / 4};
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     must(Array::create(path, dtype, shape));
     unlink(path.c_str());
   }
@@ -23,7 +23,7 @@ void create(benchmark::State& state, Place place) {
 void open_and_map(benchmark::State& state, Place place) {
   const std::string path = place("opened.npy");
   must(Array::create(path, *Dtype::parse("float32"), {1024}));
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const Array array = must(Array::open(path, Access::kReadWrite));
     benchmark::DoNotOptimize(array.bytes().data());
   }
@@ -36,7 +36,7 @@ void sum_mapped(benchmark::State& state, Place place) {
   const auto bytes = static_cast<std::uint64_t>(state.range(0));
   Array array = must(Array::create(path, *Dtype::parse("uint64"), {bytes / 8}));
   fill(array.mutable_bytes(), 1);
-  for (auto _ : state) benchmark::DoNotOptimize(read_all(array.bytes()));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(read_all(array.bytes()));
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * bytes));
   unlink(path.c_str());
 }
