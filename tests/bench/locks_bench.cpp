@@ -86,7 +86,7 @@ void wake_and_back(benchmark::State& state) {
       events.send(1);
     }
   });
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     events.send(0);
     events.receive(1);
   }

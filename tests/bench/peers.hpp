@@ -65,7 +65,7 @@ inline constexpr std::size_t kSlots = 16;
 template <typename Mutex>
 void mutex_alone(benchmark::State& state) {
   Mutex mutex;
-  for (auto _ : state) mutex.lock_and_unlock();
+  for ([[maybe_unused]] auto _ : state) mutex.lock_and_unlock();
 }
 
 /// While another process takes it all the time.
@@ -75,7 +75,7 @@ void mutex_of_two(benchmark::State& state) {
   const Child other([&]() -> int {
     for (;;) mutex.lock_and_unlock();
   });
-  for (auto _ : state) mutex.lock_and_unlock();
+  for ([[maybe_unused]] auto _ : state) mutex.lock_and_unlock();
 }
 
 /// Items of a size through a queue, filled by another process and read by this one.
@@ -85,7 +85,7 @@ void stream(benchmark::State& state) {
   const Child producer([&]() -> int {
     for (std::uint64_t number = 0;; ++number) queue.put(number);
   });
-  for (auto _ : state) benchmark::DoNotOptimize(queue.get());
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(queue.get());
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 

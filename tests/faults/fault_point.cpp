@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -42,9 +43,7 @@ void collect(char* list, const char* name) {
       return;
     }
   }
-  char* end = list + std::strlen(list);
-  std::memcpy(end, name, size);
-  end[size] = '\n';
+  *std::copy_n(name, size, list + std::strlen(list)) = '\n';
 }
 
 }  // namespace

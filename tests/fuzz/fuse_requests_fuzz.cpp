@@ -371,11 +371,7 @@ void send_one(Server& server, fuzz::Input& input) {
   }
 }
 
-}  // namespace
-}  // namespace arrayfs
-
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace arrayfs;
+void play(const std::uint8_t* data, std::size_t size) {
   static const bool prepared = [] {
     spdlog::set_level(spdlog::level::off);
     hide_mounts();
@@ -396,5 +392,12 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   }
   server.settle();
   server.end_run();
+}
+
+}  // namespace
+}  // namespace arrayfs
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  arrayfs::play(data, size);
   return 0;
 }

@@ -197,12 +197,7 @@ void take_over(Server& server, const Files& files, bool comes_again) {
   server.journal.end();
 }
 
-}  // namespace
-
-}  // namespace arrayfs
-
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace arrayfs;
+void play(const std::uint8_t* data, std::size_t size) {
   static const Files files;
   fuzz::Input input(data, size);
   const Fd first(fcntl(files.root(), F_DUPFD_CLOEXEC, 3));
@@ -226,5 +221,13 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   before->memory.state().used_slots = 0;  // what it had open is not its own any more
   before.reset();
   close_range(first_fd, first_fd + 4 * kRunFds, 0);
+}
+
+}  // namespace
+
+}  // namespace arrayfs
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  arrayfs::play(data, size);
   return 0;
 }

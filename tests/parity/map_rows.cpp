@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <string>
+#include <string_view>
 
 #include "parity.hpp"
 
@@ -30,7 +30,7 @@ ROW(MapShared) {
   const int fd = CALL(open("f", O_RDWR));
   char* bytes = map(fd, kSize, PROT_READ | PROT_WRITE, MAP_SHARED);
   note(pattern(kSize) == std::string(bytes, kSize) ? "the file's bytes" : "other bytes");
-  std::memcpy(bytes + 5000, "stored", 6);
+  std::string_view("stored").copy(bytes + 5000, 6);
   char got[7] = {};
   CALL(pread(fd, got, 6, 5000));
   note(got);
