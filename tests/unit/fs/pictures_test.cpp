@@ -24,7 +24,7 @@ NumberSource source_of(const std::vector<double>& values) {
 }
 
 TEST(ReductionTest, EveryNumberCountsOnce) {
-  std::vector<double> values(7 * 11);
+  std::vector<double> values(std::size_t{7} * 11);
   std::iota(values.begin(), values.end(), 1);
   const Cells whole = must(reduce(source_of(values), 0, 7, 11, 100, 100));
   EXPECT_EQ(whole.rows, 7U);

@@ -72,9 +72,11 @@ TEST(StateMemory, FullCountsAreNotDamage) {
 
 // A server and, by succeed(), the one after it.
 class Succession : public testing::Test {
+ public:
+  ~Succession() override { close(probe_); }
+
  protected:
   Succession() : memory_(must(StateMemory::create(kSlots))) { start(); }
-  ~Succession() override { close(probe_); }
 
   void start() {
     journal_.emplace(memory_);

@@ -156,7 +156,7 @@ TEST_F(LeftBehind, WhatIsNoLongerAtHandIsNoSuspect) {
 
 TEST_F(LeftBehind, MoreHelpersThanPlacesAreNotNoted) {
   std::vector<std::unique_ptr<AtHand>> all;
-  for (std::uint64_t unique = 1; unique <= 2 * kHelpers; ++unique) {
+  for (std::uint64_t unique = 1; unique <= std::uint64_t{2} * kHelpers; ++unique) {
     all.push_back(std::make_unique<AtHand>(state_, unique));
   }
   all.clear();

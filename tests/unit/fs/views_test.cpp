@@ -174,7 +174,7 @@ TEST_F(ViewsTest, AnArchiveHasTheSizeThatItTells) {
 }
 
 TEST_F(ViewsTest, ElementsInCOrderFromAnywhere) {
-  std::vector<std::int32_t> values(7 * 11 * 13);
+  std::vector<std::int32_t> values(std::size_t{7} * 11 * 13);
   std::iota(values.begin(), values.end(), 0);
   store_.write("f", npy_bytes("<i4", {7, 11, 13}, bytes_of(values), shm::Order::kFortran));
   const ViewInput file = input("f");
@@ -220,9 +220,9 @@ TEST(StatisticsTest, WhatIsNoNumberIsCountedApart) {
 }
 
 TEST(StatisticsTest, NothingIsLostFarFromZero) {
-  std::vector<double> values;
-  for (int i = 0; i < 100'000; ++i) {
-    values.push_back(1e9 + i % 2);
+  std::vector<double> values(100'000, 1e9);
+  for (size_t i = 1; i < values.size(); i += 2) {
+    values[i] += 1;
   }
   const Statistics result = statistics_of(values, 3);
   EXPECT_DOUBLE_EQ(static_cast<double>(result.moments.mean), 1e9 + 0.5);
@@ -235,7 +235,8 @@ TEST(StatisticsTest, TheLargestNumbers) {
   EXPECT_EQ(result.moments.finite, 4U);
   EXPECT_EQ(result.moments.max, kMax);
   EXPECT_EQ(result.moments.infinities, 0U);
-  EXPECT_EQ(std::accumulate(result.histogram.begin(), result.histogram.end(), 0U), 4U);
+  EXPECT_EQ(std::accumulate(result.histogram.begin(), result.histogram.end(), std::uint64_t{0}),
+            4U);
 }
 
 TEST(StatisticsTest, PercentilesOfFewNumbersAreExact) {

@@ -28,7 +28,8 @@ Dtype dtype(std::string_view text) {
 
 class Growth : public testing::Test {
  protected:
-  Array make(const Shape& shape, std::string_view type = "int64", CreateOptions options = {}) {
+  Array make(const Shape& shape, std::string_view type = "int64",
+             const CreateOptions& options = {}) {
     return std::move(*Array::create(path_, dtype(type), shape, options));
   }
 
@@ -46,7 +47,7 @@ TEST_F(Growth, AppendAddsRows) {
   const auto view = *array.view<std::int64_t>();
   EXPECT_EQ(view(3, 2), 6);
   EXPECT_EQ(view(1, 2), 0);
-  EXPECT_EQ(file_size(), array.layout().data_offset + 4 * 3 * 8);
+  EXPECT_EQ(file_size(), array.layout().data_offset + 4UL * 3 * 8);
 }
 
 TEST_F(Growth, TheHeaderStaysWhatNumpyWrites) {
@@ -182,6 +183,7 @@ TEST_F(Growth, AppendersAreKilled) {
   };
   std::mt19937 random(1);
   std::vector<Child> writers;
+  writers.reserve(3);
   for (int i = 0; i < 3; ++i) writers.emplace_back(append_for_ever);
   std::uint64_t length = 0;
   for (int round = 0; round < 300; ++round) {

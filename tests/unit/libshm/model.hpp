@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -131,7 +132,7 @@ class Model {
   }
 
   static void entry(unsigned high, unsigned low) {
-    auto* model = reinterpret_cast<Model*>(std::uintptr_t{high} << 32U | low);
+    auto* model = std::bit_cast<Model*>(std::uintptr_t{high} << 32U | low);
     const std::size_t process = model->current_;
     ModelMachine machine(*model, process);
     model->bodies_[process](machine);

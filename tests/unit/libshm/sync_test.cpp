@@ -292,6 +292,7 @@ TEST_F(SyncFile, RandomKills) {
     }
   };
   std::vector<Child> workers;
+  workers.reserve(4);
   for (int i = 0; i < 4; ++i) workers.emplace_back(work);
   std::mt19937 random(7);
   for (int killed = 0; killed < kills(); ++killed) {
@@ -313,6 +314,7 @@ TEST_F(SyncFile, ThreadsShareOneSync) {
   Sync sync = open();
   int counter = 0;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < 2000; ++j) {
