@@ -16,13 +16,13 @@ struct FileMapping::Range {
   Range* next = nullptr;
 };
 
-std::atomic<FileMapping::Range*> FileMapping::all_mapped = nullptr;
+std::atomic<FileMapping::Range*> FileMapping::all_mapped_ = nullptr;
 
 // Zeros take the place of the whole mapping, so that the access that failed succeeds.
 void FileMapping::on_bus_error(int signal, siginfo_t* info, void* /*context*/) {
   const int code = errno;
   const auto* at = static_cast<const std::byte*>(info->si_addr);
-  for (Range* range = all_mapped; range != nullptr; range = range->next) {
+  for (Range* range = all_mapped_; range != nullptr; range = range->next) {
     std::byte* const begin = range->mapping.data();
     if (at < begin || at >= begin + range->mapping.size()) {
       continue;
@@ -39,16 +39,16 @@ void FileMapping::on_bus_error(int signal, siginfo_t* info, void* /*context*/) {
 
 FileMapping::FileMapping(shm::posix::Fd fd, std::uint64_t end_bytes, std::unique_ptr<Range> range)
     : fd_(std::move(fd)), end_bytes_(end_bytes), range_(std::move(range)) {
-  range_->next = all_mapped;
-  all_mapped = range_.get();
+  range_->next = all_mapped_;
+  all_mapped_ = range_.get();
 }
 
 FileMapping::~FileMapping() {
-  if (all_mapped == range_.get()) {
-    all_mapped = range_->next;
+  if (all_mapped_ == range_.get()) {
+    all_mapped_ = range_->next;
     return;
   }
-  Range* before = all_mapped;
+  Range* before = all_mapped_;
   while (before->next != range_.get()) {
     before = before->next;
   }

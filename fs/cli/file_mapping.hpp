@@ -36,7 +36,7 @@ class FileMapping {
  private:
   struct Range;
   static void on_bus_error(int signal, siginfo_t* info, void* context);
-  static std::atomic<Range*> all_mapped;  ///< a list, for the handler
+  static std::atomic<Range*> all_mapped_;  ///< a list, for the handler
 
   FileMapping(shm::posix::Fd fd, std::uint64_t end_bytes, std::unique_ptr<Range> range);
 
